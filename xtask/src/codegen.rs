@@ -14,15 +14,7 @@ pub(crate) struct Options {
 /// Runs the protocol crate's generator.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
     let mut command = workspace.cargo();
-    command.args([
-        "test",
-        "--package",
-        "protocol",
-        "--features",
-        "typescript",
-        "--test",
-        "typescript",
-    ]);
+    command.args(["test", "--package", "protocol", "--features", "typescript", "--test", "typescript"]);
     if options.check {
         command.env_remove("UPDATE_GENERATED");
     } else {

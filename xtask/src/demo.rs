@@ -86,9 +86,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()
 
 fn wanted_port() -> anyhow::Result<u16> {
     match std::env::var("PORT") {
-        Ok(port) => port
-            .parse()
-            .with_context(|| format!("PORT is not a port: {port:?}")),
+        Ok(port) => port.parse().with_context(|| format!("PORT is not a port: {port:?}")),
         Err(_) => Ok(DEFAULT_PORT),
     }
 }
@@ -105,23 +103,16 @@ fn free_port(wanted: u16) -> anyhow::Result<u16> {
 
 /// One of our programs, without an access token: the addresses printed here must work in any browser on this machine.
 fn ours(workspace: &Workspace, name: &str) -> Command {
-    let program = workspace
-        .target_dir()
-        .join("release")
-        .join(name)
-        .with_extension(std::env::consts::EXE_EXTENSION);
+    let program =
+        workspace.target_dir().join("release").join(name).with_extension(std::env::consts::EXE_EXTENSION);
     let mut command = Command::new(program);
-    command
-        .current_dir(workspace.root())
-        .env_remove("STREAMING_ACCESS_TOKEN");
+    command.current_dir(workspace.root()).env_remove("STREAMING_ACCESS_TOKEN");
     command
 }
 
 fn start_server(workspace: &Workspace, port: u16) -> anyhow::Result<Program> {
     let mut command = ours(workspace, "longtake-ingest");
-    command
-        .env("PORT", port.to_string())
-        .args(["--data-dir", &format!("./{RECORDINGS}")]);
+    command.env("PORT", port.to_string()).args(["--data-dir", &format!("./{RECORDINGS}")]);
     Program::start("longtake-ingest", &command)
 }
 
@@ -163,11 +154,7 @@ fn session_ids(json: &serde_json::Value) -> BTreeSet<String> {
     let list = json.as_array().or_else(|| json["sessions"].as_array());
     list.into_iter()
         .flatten()
-        .filter_map(|session| {
-            session["id"]
-                .as_str()
-                .or_else(|| session["session"].as_str())
-        })
+        .filter_map(|session| session["id"].as_str().or_else(|| session["session"].as_str()))
         .map(str::to_owned)
         .collect()
 }
@@ -221,8 +208,7 @@ fn watch(
                 return Ok(Some(program.name()));
             }
         }
-        let is_over =
-            seconds.is_some_and(|seconds| start.elapsed() >= Duration::from_secs(seconds));
+        let is_over = seconds.is_some_and(|seconds| start.elapsed() >= Duration::from_secs(seconds));
         if is_over || interrupts() > 0 {
             return Ok(None);
         }
@@ -252,10 +238,7 @@ fn save_recording(workspace: &Workspace, port: u16, session: &str) -> anyhow::Re
     let path = Path::new("recordings").join(format!("demo-{session}.mp4"));
     let answer = http::get(port, &format!("/api/sessions/{session}/recording.mp4"))?;
     if answer.status != 200 {
-        bail!(
-            "the recording cannot be fetched: the server answered {}",
-            answer.status
-        );
+        bail!("the recording cannot be fetched: the server answered {}", answer.status);
     }
     answer.save(&workspace.root().join(&path))?;
     Ok(path)

@@ -22,27 +22,13 @@ pub(crate) struct Options {
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
     packages::ensure(Purpose::Build)?;
     if !run::succeeds(workspace.cargo().args(["fuzz", "--version"])) {
-        run::checked(
-            workspace
-                .cargo()
-                .args(["install", "cargo-fuzz", "--locked"]),
-        )?;
+        run::checked(workspace.cargo().args(["install", "cargo-fuzz", "--locked"]))?;
     }
     let known = run::output(workspace.cargo().args(["fuzz", "list"]))?;
-    let targets: Vec<&str> = known
-        .lines()
-        .filter(|name| {
-            options
-                .target
-                .as_deref()
-                .is_none_or(|wanted| wanted == *name)
-        })
-        .collect();
+    let targets: Vec<&str> =
+        known.lines().filter(|name| options.target.as_deref().is_none_or(|wanted| wanted == *name)).collect();
     if targets.is_empty() {
-        bail!(
-            "no such fuzz target; there are: {}",
-            known.replace('\n', " ")
-        );
+        bail!("no such fuzz target; there are: {}", known.replace('\n', " "));
     }
     for target in targets {
         run::checked(

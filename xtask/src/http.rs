@@ -19,10 +19,7 @@ pub(crate) fn get(port: u16, path: &str) -> anyhow::Result<Answer> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     // HTTP/1.0 asks for a body that ends with the connection, so that no transfer coding is needed here.
-    write!(
-        stream,
-        "GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n"
-    )?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n")?;
     Answer::read(BufReader::new(stream))
 }
 
@@ -49,11 +46,7 @@ impl Answer {
                 length_bytes = Some(value.trim().parse()?);
             }
         }
-        Ok(Self {
-            status,
-            length_bytes,
-            body,
-        })
+        Ok(Self { status, length_bytes, body })
     }
 
     /// The whole body as JSON.
@@ -65,8 +58,8 @@ impl Answer {
 
     /// Writes the body to a file and returns its length; a body shorter than announced is an error.
     pub(crate) fn save(mut self, path: &Path) -> anyhow::Result<u64> {
-        let mut file = std::fs::File::create(path)
-            .with_context(|| format!("cannot create {}", path.display()))?;
+        let mut file =
+            std::fs::File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
         let saved_bytes = std::io::copy(&mut self.body, &mut file)?;
         match self.length_bytes {
             Some(expected) if expected != saved_bytes => {

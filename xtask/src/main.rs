@@ -66,9 +66,7 @@ fn main() -> anyhow::Result<()> {
         Command::Codegen(options) => codegen::run(&workspace, &options),
         Command::Vivid(options) => vivid::run(&workspace, &options),
         Command::Bench { args } => bench(&workspace, &args),
-        Command::Torture { args } => {
-            bench(&workspace, &[vec!["torture".to_owned()], args].concat())
-        }
+        Command::Torture { args } => bench(&workspace, &[vec!["torture".to_owned()], args].concat()),
         Command::Fuzz(options) => fuzz::run(&workspace, &options),
     }
 }
@@ -77,8 +75,6 @@ fn main() -> anyhow::Result<()> {
 fn bench(workspace: &Workspace, args: &[String]) -> anyhow::Result<()> {
     packages::ensure(Purpose::Test)?;
     let mut command = workspace.cargo();
-    command
-        .args(["run", "--quiet", "--release", "--package", "bench", "--"])
-        .args(args);
+    command.args(["run", "--quiet", "--release", "--package", "bench", "--"]).args(args);
     run::checked(&mut command)
 }

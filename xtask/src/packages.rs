@@ -92,12 +92,7 @@ const PACKAGES: &[Package] = &[
         purpose: Purpose::Test,
         why: "lets ALSA programs reach that sound server",
     },
-    Package {
-        debian: "sox",
-        elsewhere: None,
-        purpose: Purpose::Test,
-        why: "makes the test tone",
-    },
+    Package { debian: "sox", elsewhere: None, purpose: Purpose::Test, why: "makes the test tone" },
     Package {
         debian: "qemu-system-x86",
         elsewhere: None,
@@ -110,12 +105,7 @@ const PACKAGES: &[Package] = &[
         purpose: Purpose::Test,
         why: "is that machine's whole system",
     },
-    Package {
-        debian: "cpio",
-        elsewhere: None,
-        purpose: Purpose::Test,
-        why: "packs that machine's files",
-    },
+    Package { debian: "cpio", elsewhere: None, purpose: Purpose::Test, why: "packs that machine's files" },
     Package {
         debian: "kmod",
         elsewhere: None,
@@ -138,9 +128,7 @@ const PACKAGES: &[Package] = &[
 pub(crate) fn ensure(purpose: Purpose) -> anyhow::Result<()> {
     let needed = PACKAGES.iter().filter(|package| package.purpose <= purpose);
     if find_on_path("dpkg-query").is_some() {
-        let missing: Vec<&Package> = needed
-            .filter(|package| !is_installed(package.debian))
-            .collect();
+        let missing: Vec<&Package> = needed.filter(|package| !is_installed(package.debian)).collect();
         install(&missing)
     } else {
         let missing: Vec<(&str, &str)> = needed
@@ -172,9 +160,7 @@ fn install(missing: &[&Package]) -> anyhow::Result<()> {
             names.join(" ")
         );
     };
-    install
-        .args(["install", "-y", "--no-install-recommends"])
-        .args(&names);
+    install.args(["install", "-y", "--no-install-recommends"]).args(&names);
     if run::checked(&mut install).is_err() {
         // Without lists, as in a fresh container, or with old ones apt does not find its packages.
         update_lists()?;
@@ -231,11 +217,7 @@ fn ask_for(missing: &[(&str, &str)]) -> anyhow::Result<()> {
 pub(crate) fn find_on_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
-        .map(|folder| {
-            folder
-                .join(program)
-                .with_extension(std::env::consts::EXE_EXTENSION)
-        })
+        .map(|folder| folder.join(program).with_extension(std::env::consts::EXE_EXTENSION))
         .find(|file| file.is_file())
 }
 

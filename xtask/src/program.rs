@@ -64,10 +64,7 @@ impl Program {
 
     fn spawn(name: &'static str, shown: &Command, mut guarded: Command) -> anyhow::Result<Self> {
         println!("$ {}", run::shown(shown));
-        let child = guarded
-            .stdin(Stdio::null())
-            .spawn()
-            .with_context(|| format!("cannot start {name}"))?;
+        let child = guarded.stdin(Stdio::null()).spawn().with_context(|| format!("cannot start {name}"))?;
         Ok(Self { name, child })
     }
 
@@ -121,9 +118,7 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        let ended = self
-            .ask_to_stop(Signal::Terminate)
-            .and_then(|()| self.wait(LAST_WARNING, || false));
+        let ended = self.ask_to_stop(Signal::Terminate).and_then(|()| self.wait(LAST_WARNING, || false));
         if !matches!(ended, Ok(Some(_))) {
             // Nothing is left to do about an error here: the program is gone, or it cannot be killed.
             let _ = self.kill();
@@ -209,27 +204,21 @@ mod tests {
     fn a_program_can_finish_its_work_after_it_was_asked_to_stop() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let ready = folder.path().join("ready");
-        let mut program = sh(&format!(
-            "trap 'exit 7' INT; touch {}; while :; do sleep 0.02; done",
-            ready.display()
-        ));
+        let mut program =
+            sh(&format!("trap 'exit 7' INT; touch {}; while :; do sleep 0.02; done", ready.display()));
         let start = Instant::now();
         while !ready.exists() && start.elapsed() < Duration::from_secs(10) {
             sleep(GLANCE);
         }
         program.ask_to_stop(Signal::Interrupt).expect("signalled");
-        let status = program
-            .wait(Duration::from_secs(10), || false)
-            .expect("waited");
+        let status = program.wait(Duration::from_secs(10), || false).expect("waited");
         assert_eq!(status.and_then(|status| status.code()), Some(7));
     }
 
     #[test]
     fn a_wait_ends_at_its_limit() {
         let mut program = sh("exec sleep 1000");
-        let ended = program
-            .wait(Duration::from_millis(60), || false)
-            .expect("waited");
+        let ended = program.wait(Duration::from_millis(60), || false).expect("waited");
         assert!(ended.is_none());
     }
 }

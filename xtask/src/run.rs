@@ -9,9 +9,7 @@ pub(crate) fn checked(command: &mut Command) -> anyhow::Result<()> {
     println!("$ {}", shown(command));
     // Lines printed so far must stand before the program's own, also in a file.
     std::io::Write::flush(&mut std::io::stdout()).ok();
-    let status = command
-        .status()
-        .with_context(|| format!("cannot start {}", name(command)))?;
+    let status = command.status().with_context(|| format!("cannot start {}", name(command)))?;
     if !status.success() {
         bail!("{} failed: {status}", name(command));
     }
@@ -20,10 +18,8 @@ pub(crate) fn checked(command: &mut Command) -> anyhow::Result<()> {
 
 /// Runs the command quietly and returns what it printed; its complaints become the error when it fails.
 pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot start {}", name(command)))?;
+    let output =
+        command.stdin(Stdio::null()).output().with_context(|| format!("cannot start {}", name(command)))?;
     if !output.status.success() {
         bail!(
             "`{}` failed ({}): {}",
@@ -56,11 +52,7 @@ pub(crate) fn shown(command: &Command) -> String {
 
 fn name(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program());
-    program
-        .file_name()
-        .unwrap_or(command.get_program())
-        .to_string_lossy()
-        .into_owned()
+    program.file_name().unwrap_or(command.get_program()).to_string_lossy().into_owned()
 }
 
 #[cfg(test)]

@@ -32,11 +32,7 @@ const STEPS: &[Step] = &[
         proves: "the sources are formatted",
         run: |workspace| run::checked(workspace.cargo().args(["fmt", "--all", "--check"])),
     },
-    Step {
-        name: "tidy",
-        proves: "the house rules hold: layering, names, lengths",
-        run: tidy::run,
-    },
+    Step { name: "tidy", proves: "the house rules hold: layering, names, lengths", run: tidy::run },
     Step {
         name: "clippy",
         proves: "no lint has anything to say",
@@ -52,20 +48,12 @@ const STEPS: &[Step] = &[
             ]))
         },
     },
-    Step {
-        name: "tests",
-        proves: "the programs build, and all tests pass",
-        run: tests,
-    },
+    Step { name: "tests", proves: "the programs build, and all tests pass", run: tests },
     Step {
         name: "doctests",
         proves: "the examples in the documentation work",
         run: |workspace| {
-            run::checked(
-                workspace
-                    .cargo()
-                    .args(["test", "--workspace", "--all-features", "--doc"]),
-            )
+            run::checked(workspace.cargo().args(["test", "--workspace", "--all-features", "--doc"]))
         },
     },
     Step {
@@ -107,16 +95,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()
         }
         return Ok(());
     }
-    if let Some(unknown) = options
-        .only
-        .iter()
-        .find(|name| STEPS.iter().all(|step| step.name != *name))
-    {
+    if let Some(unknown) = options.only.iter().find(|name| STEPS.iter().all(|step| step.name != *name)) {
         let names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
-        bail!(
-            "no step is called `{unknown}`; there are {}",
-            names.join(", ")
-        );
+        bail!("no step is called `{unknown}`; there are {}", names.join(", "));
     }
     packages::ensure(Purpose::Test)?;
 
@@ -143,10 +124,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()
         let word = if outcome.is_ok() { "passed" } else { "FAILED" };
         println!("{word} {:<10} {:>7.1} s", step.name, took.as_secs_f64());
     }
-    let failed = outcomes
-        .iter()
-        .filter(|(_, _, outcome)| outcome.is_err())
-        .count();
+    let failed = outcomes.iter().filter(|(_, _, outcome)| outcome.is_err()).count();
     println!("{} passed, {failed} failed", outcomes.len() - failed);
     if failed > 0 {
         std::process::exit(1);
@@ -166,11 +144,7 @@ fn tests(workspace: &Workspace) -> anyhow::Result<()> {
         "--bins",
     ]))?;
     if run::succeeds(workspace.cargo().args(["nextest", "--version"])) {
-        run::checked(
-            workspace
-                .cargo()
-                .args(["nextest", "run", "--workspace", "--all-features"]),
-        )
+        run::checked(workspace.cargo().args(["nextest", "run", "--workspace", "--all-features"]))
     } else {
         run::checked(workspace.cargo().args([
             "test",

@@ -41,12 +41,9 @@ impl Workspace {
             .map(PathBuf::from)
             .context("start this program as `cargo xtask`")?;
         let metadata = run::output(
-            cargo()
-                .args(["metadata", "--format-version", "1", "--no-deps"])
-                .current_dir(own_folder),
+            cargo().args(["metadata", "--format-version", "1", "--no-deps"]).current_dir(own_folder),
         )?;
-        let metadata: Value =
-            serde_json::from_str(&metadata).context("cargo metadata is not JSON")?;
+        let metadata: Value = serde_json::from_str(&metadata).context("cargo metadata is not JSON")?;
         Ok(Self {
             root: PathBuf::from(text(&metadata["workspace_root"])),
             target_dir: PathBuf::from(text(&metadata["target_directory"])),

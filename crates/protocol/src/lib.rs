@@ -1,1 +1,27 @@
-//! .
+//! What travels between a publisher, the ingest server and the pages that watch it.
+//!
+//! Two WebSockets carry a session, one per [`Track`]. Binary messages hold [`unit::Unit`]s behind a
+//! fixed header ([`unit`]); text messages hold JSON control messages ([`control`]). The HTTP API's
+//! answers are in [`api`]. Refusals and failures share one vocabulary, [`error::ErrorCode`].
+//!
+//! This crate does no I/O, starts no task and reads no clock. Decoding never panics and never
+//! allocates more than the bytes it was given.
+
+pub mod api;
+pub mod codec;
+pub mod control;
+pub mod error;
+mod ids;
+pub mod limits;
+mod ranges;
+mod secret;
+mod track;
+pub mod unit;
+
+pub use ids::{ResumeKey, RoomName, SessionId};
+pub use ranges::{UnitRange, UnitRanges};
+pub use secret::Secret;
+pub use track::Track;
+
+/// The version of the wire protocol that this crate speaks, in `hello`, `welcome` and every unit header.
+pub const PROTOCOL_VERSION: u8 = 1;

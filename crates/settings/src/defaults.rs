@@ -37,11 +37,7 @@ fn apply_entry(mut command: Command, file: &File, entry: &Entry) -> Result<Comma
                 let is_secret = arg.is_hide_env_values_set();
                 // A value from the file satisfies a flag that must be given, and `--help` must not show a secret.
                 let arg = arg.required(false).default_values(texts);
-                if is_secret {
-                    arg.hide_default_value(true)
-                } else {
-                    arg
-                }
+                if is_secret { arg.hide_default_value(true) } else { arg }
             }
             Err(error) => {
                 failure = Some(error);
@@ -52,10 +48,8 @@ fn apply_entry(mut command: Command, file: &File, entry: &Entry) -> Result<Comma
             return Err(error);
         }
     }
-    let names: Vec<String> = command
-        .get_subcommands()
-        .map(|subcommand| subcommand.get_name().to_owned())
-        .collect();
+    let names: Vec<String> =
+        command.get_subcommands().map(|subcommand| subcommand.get_name().to_owned()).collect();
     for name in names {
         let mut failure = None;
         command = command.mut_subcommand(name, |subcommand| {
@@ -76,9 +70,7 @@ fn apply_entry(mut command: Command, file: &File, entry: &Entry) -> Result<Comma
 fn texts(arg: &Arg, file: &File, entry: &Entry) -> Result<Vec<String>, Error> {
     let takes_many = matches!(arg.get_action(), ArgAction::Append)
         || arg.get_value_delimiter().is_some()
-        || arg
-            .get_num_args()
-            .is_some_and(|range| range.max_values() > 1);
+        || arg.get_num_args().is_some_and(|range| range.max_values() > 1);
     let values: Vec<&Value> = match &entry.value {
         Value::Array(values) if takes_many => values.iter().collect(),
         value => vec![value],
@@ -168,9 +160,7 @@ fn expected_type(arg: &Arg) -> &'static str {
 fn accepted(arg: &Arg, text: String, value: &Value) -> Result<String, String> {
     if let Some(delimiter) = arg.get_value_delimiter().filter(|one| text.contains(*one)) {
         // clap would cut the default in two. Only an array says plainly where one value ends.
-        return Err(format!(
-            "a value must not contain `{delimiter}`; write an array"
-        ));
+        return Err(format!("a value must not contain `{delimiter}`; write an array"));
     }
     if is_switch(arg) || matches!(value, Value::Boolean(_)) {
         return Ok(text);
@@ -195,10 +185,7 @@ fn accepted(arg: &Arg, text: String, value: &Value) -> Result<String, String> {
 /// clap's reason without its usage lines and without the name of the stand-in flag.
 fn objection(error: &clap::Error, text: &str) -> String {
     use clap::error::{ContextKind, ContextValue};
-    let detail = match (
-        std::error::Error::source(error),
-        error.get(ContextKind::ValidValue),
-    ) {
+    let detail = match (std::error::Error::source(error), error.get(ContextKind::ValidValue)) {
         (Some(source), _) => format!(": {source}"),
         (None, Some(ContextValue::Strings(valid))) => {
             format!("; it must be one of {}", valid.join(", "))
@@ -243,11 +230,5 @@ fn unknown(file: &File, entry: &Entry, known: Vec<String>) -> Error {
         .filter(|name| likeness(name) >= LIKENESS_MIN)
         .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
         .cloned();
-    Error::UnknownKey {
-        path: file.path.clone(),
-        line: entry.line,
-        key: entry.key.clone(),
-        closest,
-        known,
-    }
+    Error::UnknownKey { path: file.path.clone(), line: entry.line, key: entry.key.clone(), closest, known }
 }

@@ -44,9 +44,6 @@ impl File {
             })
             .collect();
         entries.sort_by_key(|entry| entry.line);
-        Ok(Self {
-            path: path.to_owned(),
-            entries,
-        })
+        Ok(Self { path: path.to_owned(), entries })
     }
 }

@@ -44,9 +44,7 @@ const CONFIG_FLAG: &str = "config";
 pub fn parse<Cli: clap::Parser>(default_path: Option<&Path>, env_name: &'static str) -> Cli {
     let args: Vec<OsString> = std::env::args_os().collect();
     let location = Location::find(&args, std::env::var_os(env_name), default_path);
-    let outcome = location
-        .read()
-        .and_then(|file| parse_from(args, file.as_ref(), env_name));
+    let outcome = location.read().and_then(|file| parse_from(args, file.as_ref(), env_name));
     match outcome {
         Ok(cli) => cli,
         Err(Error::Arguments(error)) => error.exit(),
@@ -73,19 +71,12 @@ pub fn parse_from<Cli: clap::Parser>(
     if let Some(file) = file {
         command = defaults::apply(command, file)?;
     }
-    let mut matches = command
-        .clone()
-        .try_get_matches_from(args)
-        .map_err(Error::Arguments)?;
-    Cli::from_arg_matches_mut(&mut matches)
-        .map_err(|error| Error::Arguments(error.format(&mut command)))
+    let mut matches = command.clone().try_get_matches_from(args).map_err(Error::Arguments)?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| Error::Arguments(error.format(&mut command)))
 }
 
 fn with_config_flag(command: clap::Command, env_name: &'static str) -> clap::Command {
-    if command
-        .get_arguments()
-        .any(|arg| arg.get_long() == Some(CONFIG_FLAG))
-    {
+    if command.get_arguments().any(|arg| arg.get_long() == Some(CONFIG_FLAG)) {
         return command;
     }
     command.arg(
@@ -141,10 +132,7 @@ impl Location {
         match std::fs::read_to_string(path) {
             Ok(text) => File::parse(path, &text).map(Some),
             Err(error) if may_be_absent && error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(Error::Unreadable {
-                path: path.clone(),
-                source,
-            }),
+            Err(source) => Err(Error::Unreadable { path: path.clone(), source }),
         }
     }
 }
@@ -162,32 +150,12 @@ mod tests {
     fn the_flag_wins_over_the_environment_and_that_over_the_default_place() {
         let named = |path: &str| Location::Named(path.into());
         for (args, env, default_path, expected) in [
-            (
-                vec!["x", "--config", "a.toml"],
-                Some("b.toml"),
-                Some("c.toml"),
-                named("a.toml"),
-            ),
+            (vec!["x", "--config", "a.toml"], Some("b.toml"), Some("c.toml"), named("a.toml")),
             (vec!["x", "--config=a.toml"], None, None, named("a.toml")),
-            (
-                vec!["x", "sub", "--config=a", "--config", "b"],
-                None,
-                None,
-                named("b"),
-            ),
+            (vec!["x", "sub", "--config=a", "--config", "b"], None, None, named("b")),
             (vec!["x"], Some("b.toml"), Some("c.toml"), named("b.toml")),
-            (
-                vec!["x"],
-                Some(""),
-                Some("c.toml"),
-                Location::Default("c.toml".into()),
-            ),
-            (
-                vec!["x", "--", "--config", "a"],
-                None,
-                None,
-                Location::Nowhere,
-            ),
+            (vec!["x"], Some(""), Some("c.toml"), Location::Default("c.toml".into())),
+            (vec!["x", "--", "--config", "a"], None, None, Location::Nowhere),
             (vec!["x", "--config"], None, None, Location::Nowhere),
         ] {
             assert_eq!(found(&args, env, default_path), expected, "{args:?}");
@@ -199,9 +167,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let absent = folder.path().join("absent.toml");
         assert!(matches!(Location::Default(absent.clone()).read(), Ok(None)));
-        let error = Location::Named(absent)
-            .read()
-            .expect_err("must be an error");
+        let error = Location::Named(absent).read().expect_err("must be an error");
         assert!(error.to_string().contains("absent.toml"), "{error}");
     }
 }

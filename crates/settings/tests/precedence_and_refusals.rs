@@ -57,10 +57,7 @@ fn seconds(text: &str) -> Result<u64, String> {
         Some(minutes) => (minutes, 60),
         None => (text.trim_end_matches('s'), 1),
     };
-    number
-        .parse::<u64>()
-        .map(|number| number * factor)
-        .map_err(|_| "write it as 30s or 5m".to_owned())
+    number.parse::<u64>().map(|number| number * factor).map_err(|_| "write it as 30s or 5m".to_owned())
 }
 
 fn token(text: &str) -> Result<String, String> {
@@ -73,27 +70,18 @@ fn token(text: &str) -> Result<String, String> {
 fn parsed(args: &str, toml: &str) -> Result<Cli, Error> {
     let file = File::parse(Path::new("example.toml"), toml)?;
     let args = std::iter::once("example").chain(args.split_whitespace());
-    settings::parse_from(
-        args.map(OsString::from),
-        Some(&file),
-        "SETTINGS_TEST_CONFIG",
-    )
+    settings::parse_from(args.map(OsString::from), Some(&file), "SETTINGS_TEST_CONFIG")
 }
 
 fn served(args: &str, toml: &str) -> Serve {
     match parsed(&format!("serve {args}"), toml) {
-        Ok(Cli {
-            command: Sub::Serve(serve),
-            ..
-        }) => serve,
+        Ok(Cli { command: Sub::Serve(serve), .. }) => serve,
         other => panic!("not served: {other:?}"),
     }
 }
 
 fn refused(toml: &str) -> String {
-    parsed("serve --data-dir d", toml)
-        .expect_err("must be refused")
-        .to_string()
+    parsed("serve --data-dir d", toml).expect_err("must be refused").to_string()
 }
 
 #[test]
@@ -114,9 +102,7 @@ fn the_environment_stands_between_the_command_line_and_the_file() {
     let file = File::parse(Path::new("example.toml"), "name = 'file'").expect("valid");
     let name = |args: &[&str]| {
         let args = args.iter().map(OsString::from);
-        settings::parse_from::<Cli>(args, Some(&file), "SETTINGS_TEST_CONFIG")
-            .expect("valid")
-            .name
+        settings::parse_from::<Cli>(args, Some(&file), "SETTINGS_TEST_CONFIG").expect("valid").name
     };
     assert_eq!(name(&["example"]), "settings");
     assert_eq!(name(&["example", "--name", "flag"]), "flag");
@@ -149,10 +135,7 @@ fn every_kind_of_flag_can_be_written_in_the_file() {
 
 #[test]
 fn the_command_line_replaces_a_list_of_the_file_and_does_not_extend_it() {
-    let serve = served(
-        "--data-dir d --label x --origins y",
-        "label = ['a', 'b']\norigins = ['c']",
-    );
+    let serve = served("--data-dir d --label x --origins y", "label = ['a', 'b']\norigins = ['c']");
     assert_eq!(serve.labels, ["x"]);
     assert_eq!(serve.origins, ["y"]);
 }
@@ -175,10 +158,7 @@ fn a_key_applies_to_each_subcommand_that_has_the_flag_and_to_global_flags() {
 #[test]
 fn a_required_flag_that_nobody_gives_is_still_an_error() {
     let error = parsed("serve", "port = 1").expect_err("data-dir is missing");
-    assert!(
-        matches!(&error, Error::Arguments(clap) if clap.exit_code() == 2),
-        "{error}"
-    );
+    assert!(matches!(&error, Error::Arguments(clap) if clap.exit_code() == 2), "{error}");
     assert!(error.to_string().contains("--data-dir"), "{error}");
 }
 
@@ -199,69 +179,27 @@ fn a_wrong_file_is_refused_with_the_place_the_key_and_what_to_do() {
             "prot = 1",
             "example.toml:1: unknown setting `prot`, did you mean `port`?; the known settings are data-dir, idle,",
         ),
-        (
-            "\n\ndata_dir = 'x'",
-            "example.toml:3: unknown setting `data_dir`, did you mean `data-dir`?",
-        ),
-        (
-            "zzz = 1",
-            "example.toml:1: unknown setting `zzz`; the known settings are",
-        ),
+        ("\n\ndata_dir = 'x'", "example.toml:3: unknown setting `data_dir`, did you mean `data-dir`?"),
+        ("zzz = 1", "example.toml:1: unknown setting `zzz`; the known settings are"),
         ("help = true", "unknown setting `help`"),
         ("config = 'x.toml'", "unknown setting `config`"),
-        (
-            "[serve]\nport = 1",
-            "example.toml:1: unknown setting `serve`",
-        ),
-        (
-            "port = '8000'",
-            "example.toml:1: `port` must be a whole number, not a string",
-        ),
-        (
-            "port = 1.5",
-            "`port` must be a whole number, not a number with a fraction",
-        ),
+        ("[serve]\nport = 1", "example.toml:1: unknown setting `serve`"),
+        ("port = '8000'", "example.toml:1: `port` must be a whole number, not a string"),
+        ("port = 1.5", "`port` must be a whole number, not a number with a fraction"),
         ("port = [1]", "`port` must be a whole number, not an array"),
-        (
-            "port = {a = 1}",
-            "`port` must be a whole number, not a table (the file is flat)",
-        ),
-        (
-            "port = 70000",
-            "`port`: `70000` is not valid: 70000 is not in 0..=65535",
-        ),
+        ("port = {a = 1}", "`port` must be a whole number, not a table (the file is flat)"),
+        ("port = 70000", "`port`: `70000` is not valid: 70000 is not in 0..=65535"),
         ("port = -1", "`port`: `-1` is not valid"),
         ("json = 'yes'", "`json` must be true or false, not a string"),
-        (
-            "json = 1",
-            "`json` must be true or false, not a whole number",
-        ),
+        ("json = 1", "`json` must be true or false, not a whole number"),
         ("log = 3", "`log` must be a string, not a whole number"),
-        (
-            "ratio = 'x'",
-            "`ratio`: `x` is not valid: invalid float literal",
-        ),
-        (
-            "label = [1]",
-            "`label` must be a string, not a whole number",
-        ),
+        ("ratio = 'x'", "`ratio`: `x` is not valid: invalid float literal"),
+        ("label = [1]", "`label` must be a string, not a whole number"),
         ("label = [['a']]", "`label` must be a string, not an array"),
-        (
-            "idle = 1979-05-27",
-            "`idle` must be a whole number, not a date or time",
-        ),
-        (
-            "idle = 'soon'",
-            "`idle`: `soon` is not valid: write it as 30s or 5m",
-        ),
-        (
-            "quality = 'best'",
-            "`quality`: `best` is not valid; it must be one of low, high",
-        ),
-        (
-            "origins = 'a,b'",
-            "`origins`: a value must not contain `,`; write an array",
-        ),
+        ("idle = 1979-05-27", "`idle` must be a whole number, not a date or time"),
+        ("idle = 'soon'", "`idle`: `soon` is not valid: write it as 30s or 5m"),
+        ("quality = 'best'", "`quality`: `best` is not valid; it must be one of low, high"),
+        ("origins = 'a,b'", "`origins`: a value must not contain `,`; write an array"),
         ("token = 'short'", "`token`: the value is not valid"),
         ("port = 1\nport = 2", "example.toml is not valid TOML"),
         ("port = ", "example.toml is not valid TOML"),

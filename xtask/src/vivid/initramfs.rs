@@ -32,11 +32,7 @@ pub(crate) fn build(
     let busybox = find_on_path("busybox").context("busybox is not on the PATH")?;
     fs::copy(&busybox, root.join("bin/busybox"))?;
     fs::copy(&busybox, root.join("bin/sh"))?;
-    add_program(
-        &root,
-        &find_on_path("v4l2-ctl").context("v4l2-ctl is not on the PATH")?,
-        "bin/v4l2-ctl",
-    )?;
+    add_program(&root, &find_on_path("v4l2-ctl").context("v4l2-ctl is not on the PATH")?, "bin/v4l2-ctl")?;
     add_program(&root, program, "bin/test-program")?;
     let mut module_names = Vec::new();
     for module in modules {
@@ -84,10 +80,7 @@ fn loader_paths(listing: &str) -> Vec<PathBuf> {
 
 /// Copies a module, unpacked, and returns its file name: busybox cannot load compressed ones.
 fn add_module(root: &Path, module: &Path) -> anyhow::Result<String> {
-    let name = module
-        .file_name()
-        .and_then(|name| name.to_str())
-        .context("a module without a name")?;
+    let name = module.file_name().and_then(|name| name.to_str()).context("a module without a name")?;
     let (plain_name, unpacker) = match name.rsplit_once('.') {
         Some((plain, "xz")) => (plain, Some("xz")),
         Some((plain, "zst")) => (plain, Some("zstd")),
@@ -179,20 +172,14 @@ mod tests {
             \t/lib64/ld-linux-x86-64.so.2 (0x00007f1e)\n";
         assert_eq!(
             loader_paths(listing),
-            [
-                PathBuf::from("/lib/x86_64-linux-gnu/libc.so.6"),
-                PathBuf::from("/lib64/ld-linux-x86-64.so.2"),
-            ]
+            [PathBuf::from("/lib/x86_64-linux-gnu/libc.so.6"), PathBuf::from("/lib64/ld-linux-x86-64.so.2"),]
         );
     }
 
     #[test]
     fn arguments_reach_the_test_program_as_they_are() {
         let script = init_script(&[], &["it's one".to_owned()]);
-        assert!(
-            script.contains(r"--test-threads=1 'it'\''s one' <"),
-            "{script}"
-        );
+        assert!(script.contains(r"--test-threads=1 'it'\''s one' <"), "{script}");
     }
 
     #[test]

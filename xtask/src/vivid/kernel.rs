@@ -38,9 +38,7 @@ impl Kernel {
 
     /// The file to boot.
     pub(crate) fn image(&self) -> PathBuf {
-        self.folder
-            .join("boot")
-            .join(format!("vmlinuz-{}", self.version))
+        self.folder.join("boot").join(format!("vmlinuz-{}", self.version))
     }
 
     /// The files of these modules and of all that they need, in the order of loading.
@@ -97,12 +95,7 @@ impl Kernel {
             std::fs::rename(unpacked.join("usr/lib"), unpacked.join("lib"))
                 .context("the kernel package has no modules")?;
         }
-        run::output(
-            in_sbin("depmod")
-                .arg("-b")
-                .arg(&unpacked)
-                .arg(&self.version),
-        )?;
+        run::output(in_sbin("depmod").arg("-b").arg(&unpacked).arg(&self.version))?;
         std::fs::rename(&unpacked, &self.folder)?;
         std::fs::remove_dir_all(&staging)?;
         if !self.image().exists() {
@@ -123,11 +116,7 @@ fn newest() -> Option<String> {
 fn depends_on_image(listing: &str) -> Option<String> {
     listing
         .lines()
-        .filter_map(|line| {
-            line.trim()
-                .trim_start_matches('|')
-                .strip_prefix("Depends: ")
-        })
+        .filter_map(|line| line.trim().trim_start_matches('|').strip_prefix("Depends: "))
         .find(|package| package.starts_with("linux-image-"))
         .map(str::to_owned)
 }
@@ -157,19 +146,13 @@ mod tests {
     #[test]
     fn the_newest_kernel_is_what_the_metapackage_depends_on() {
         let listing = "linux-image-amd64\n  Depends: linux-image-6.1.0-56-amd64\n";
-        assert_eq!(
-            depends_on_image(listing).as_deref(),
-            Some("linux-image-6.1.0-56-amd64")
-        );
+        assert_eq!(depends_on_image(listing).as_deref(), Some("linux-image-6.1.0-56-amd64"));
         assert_eq!(depends_on_image("linux-image-amd64\n"), None);
     }
 
     #[test]
     fn modules_are_read_in_order_and_built_in_ones_are_left_out() {
         let listing = "builtin video\ninsmod /k/mc.ko \ninsmod /k/vivid.ko n_devs=1\n";
-        assert_eq!(
-            insmod_files(listing),
-            [PathBuf::from("/k/mc.ko"), PathBuf::from("/k/vivid.ko")]
-        );
+        assert_eq!(insmod_files(listing), [PathBuf::from("/k/mc.ko"), PathBuf::from("/k/vivid.ko")]);
     }
 }

@@ -31,31 +31,17 @@ impl Machine<'_> {
         std::fs::File::create(self.results)?.set_len(DISK_BYTES)?;
         let mut command = Command::new("qemu-system-x86_64");
         command
-            .args([
-                "-accel",
-                "tcg,thread=multi",
-                "-cpu",
-                "max",
-                "-smp",
-                "2",
-                "-m",
-                "1024",
-            ])
+            .args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1024"])
             .args(["-display", "none", "-monitor", "none", "-serial", "stdio"])
             .args(["-nic", "none", "-no-reboot"])
             .arg("-drive")
-            .arg(format!(
-                "file={},format=raw,if=virtio",
-                self.results.display()
-            ))
+            .arg(format!("file={},format=raw,if=virtio", self.results.display()))
             .arg("-kernel")
             .arg(&self.kernel)
             .arg("-initrd")
             .arg(self.initrd)
             .arg("-append")
-            .arg(format!(
-                "console=ttyS0 loglevel=4 panic=-1 rdinit=/bin/sh -- /{INIT_SCRIPT}"
-            ));
+            .arg(format!("console=ttyS0 loglevel=4 panic=-1 rdinit=/bin/sh -- /{INIT_SCRIPT}"));
         let mut program = Program::start_with_output("qemu", &command)?;
         let console = program.take_output().context("qemu has no console")?;
         let reader = thread::spawn(move || {
@@ -73,9 +59,7 @@ impl Machine<'_> {
         if ended.is_none() {
             program.kill()?;
         }
-        let console = reader
-            .join()
-            .map_err(|_| anyhow::anyhow!("the console's reader panicked"))?;
+        let console = reader.join().map_err(|_| anyhow::anyhow!("the console's reader panicked"))?;
         match ended {
             None => bail!("the machine was still running after {limit:?} and was killed"),
             Some(status) if !status.success() => bail!("qemu failed: {status}"),

@@ -59,11 +59,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()
 
     let start = Instant::now();
     let limit = options.seconds.map_or(DEFAULT_LIMIT, Duration::from_secs);
-    let machine = machine::Machine {
-        kernel: kernel.image(),
-        initrd: &initrd,
-        results: &folder.join("results.tar"),
-    };
+    let machine =
+        machine::Machine { kernel: kernel.image(), initrd: &initrd, results: &folder.join("results.tar") };
     let console = machine.run(limit)?;
     println!("the machine ran for {:.1} s", start.elapsed().as_secs_f64());
     let passed = verdict(&console)?;
@@ -78,14 +75,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()
 fn build_test_program(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     let mut command = workspace.cargo();
     command
-        .args([
-            "test",
-            "--package",
-            "capture",
-            "--test",
-            "vivid",
-            "--no-run",
-        ])
+        .args(["test", "--package", "capture", "--test", "vivid", "--no-run"])
         .args(["--message-format", "json-render-diagnostics"])
         .stderr(std::process::Stdio::inherit());
     println!("$ {}", run::shown(&command));
@@ -133,26 +123,16 @@ fn unpack(archive: &Path, folder: &Path) -> anyhow::Result<()> {
         std::fs::remove_dir_all(folder)?;
     }
     std::fs::create_dir_all(folder)?;
-    run::output(
-        Command::new("tar")
-            .arg("-xf")
-            .arg(archive)
-            .arg("-C")
-            .arg(folder),
-    )
-    .context("the machine's results cannot be read")?;
+    run::output(Command::new("tar").arg("-xf").arg(archive).arg("-C").arg(folder))
+        .context("the machine's results cannot be read")?;
     Ok(())
 }
 
 /// Decodes every clip; returns how many there are.
 fn check_clips(folder: &Path) -> anyhow::Result<usize> {
-    let mut clips: Vec<PathBuf> = std::fs::read_dir(folder)?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<anyhow::Result<_>>()?;
-    clips.retain(|path| {
-        path.extension()
-            .is_some_and(|extension| extension == "h264")
-    });
+    let mut clips: Vec<PathBuf> =
+        std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<_>>()?;
+    clips.retain(|path| path.extension().is_some_and(|extension| extension == "h264"));
     clips.sort();
     for clip in &clips {
         let frames = decoded_frames(clip)?;
@@ -178,28 +158,16 @@ fn decoded_frames(clip: &Path) -> anyhow::Result<u64> {
         .context("cannot start ffmpeg")?;
     let complaints = String::from_utf8_lossy(&decoded.stderr);
     if !decoded.status.success() || !complaints.trim().is_empty() {
-        bail!(
-            "{} does not decode cleanly: {}",
-            clip.display(),
-            complaints.trim()
-        );
+        bail!("{} does not decode cleanly: {}", clip.display(), complaints.trim());
     }
     let count = run::output(
         Command::new("ffprobe")
             .args(["-v", "error", "-f", "h264", "-count_frames"])
-            .args([
-                "-select_streams",
-                "v",
-                "-show_entries",
-                "stream=nb_read_frames",
-            ])
+            .args(["-select_streams", "v", "-show_entries", "stream=nb_read_frames"])
             .args(["-of", "default=noprint_wrappers=1:nokey=1"])
             .arg(clip),
     )?;
-    count
-        .trim()
-        .parse()
-        .with_context(|| format!("ffprobe counted no frames: {count:?}"))
+    count.trim().parse().with_context(|| format!("ffprobe counted no frames: {count:?}"))
 }
 
 #[cfg(test)]
@@ -210,22 +178,10 @@ mod tests {
     fn only_an_exit_code_of_zero_with_a_passed_test_is_a_success() {
         let line = initramfs::EXIT_LINE;
         for (console, expected) in [
-            (
-                format!("test result: ok. 3 passed; 0 failed\r\n{line}0\r\n"),
-                Some(3),
-            ),
-            (
-                format!("test result: ok. 0 passed; 0 failed\r\n{line}0\r\n"),
-                None,
-            ),
-            (
-                format!("test result: FAILED. 2 passed; 1 failed\r\n{line}101\r\n"),
-                None,
-            ),
-            (
-                format!("test result: ok. 3 passed; 0 failed\r\n{line}139\r\n"),
-                None,
-            ),
+            (format!("test result: ok. 3 passed; 0 failed\r\n{line}0\r\n"), Some(3)),
+            (format!("test result: ok. 0 passed; 0 failed\r\n{line}0\r\n"), None),
+            (format!("test result: FAILED. 2 passed; 1 failed\r\n{line}101\r\n"), None),
+            (format!("test result: ok. 3 passed; 0 failed\r\n{line}139\r\n"), None),
             ("test result: ok. 3 passed; 0 failed\r\n".to_owned(), None),
             (String::new(), None),
         ] {

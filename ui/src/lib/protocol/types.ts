@@ -1,0 +1,413 @@
+// Generated from crates/protocol by `cargo xtask codegen`. Do not edit.
+
+/**
+ * A session: from tap to stop, one publisher's take. A UUID, version 7 by whoever makes one.
+ *
+ * Parsing accepts only the hyphenated form, so that the text is safe as a file name and each
+ * session has one spelling.
+ */
+export type SessionId = string;
+
+/**
+ * A room: a named place that sessions and viewers join.
+ */
+export type RoomName = string;
+
+/**
+ * What proves that a reconnecting publisher is the one that began the session.
+ *
+ * The publisher draws it once per session from a secure source and presents it in every `hello`, on
+ * both sockets; the server binds it to the session at the first and keeps only a hash. It is a
+ * secret: `Debug` hides it.
+ */
+export type ResumeKey = string;
+
+/**
+ * One codec's sequence of units in a session.
+ */
+export type Track = "video" | "audio";
+
+/**
+ * Consecutive unit numbers, both ends included. On the wire `[first, last]`.
+ */
+export type UnitRange = [number, number];
+
+/**
+ * A set of unit numbers as sorted, disjoint, non-adjacent ranges. On the wire `[[first, last], …]`.
+ *
+ * Adding is idempotent and commutative, so that acknowledgements may repeat or overlap. Input from
+ * the wire may list ranges in any order.
+ */
+export type UnitRanges = Array<[number, number]>;
+
+/**
+ * Whether a unit is part of the newest run or of what an outage left behind.
+ */
+export type Lane = "live" | "backfill";
+
+/**
+ * Bytes, written in JSON as standard Base64 with padding.
+ */
+export type Base64 = string;
+
+/**
+ * What a decoder needs before a track's first unit.
+ */
+export type CodecParameters = { "codec": "h264", 
+/**
+ * Coded picture width in pixels after cropping.
+ */
+width: number, 
+/**
+ * Coded picture height in pixels after cropping.
+ */
+height: number, 
+/**
+ * The nominal time between two frames, in 1/90000 s: 3000 at 30 frames per second.
+ */
+frame_duration_90k: number, 
+/**
+ * The `AVCDecoderConfigurationRecord` (ISO/IEC 14496-15 §5.3.3.1) with SPS and PPS.
+ */
+avcc: Base64, } | { "codec": "opus", 
+/**
+ * 1 or 2.
+ */
+channels: number, 
+/**
+ * PCM samples at 48 kHz that a decoder discards at the start (RFC 7845 §4.2).
+ */
+pre_skip_48k: number, };
+
+/**
+ * Codec parameters and the unit from which they hold.
+ */
+export type Params = { 
+/**
+ * The first unit that needs these parameters.
+ */
+from_unit: number, 
+/**
+ * The parameters.
+ */
+parameters: CodecParameters, };
+
+/**
+ * Why something was refused or failed. The JSON form is snake case.
+ */
+export type ErrorCode = "unauthorized" | "forbidden_origin" | "bad_request" | "not_found" | "unsupported_version" | "unknown_message" | "invalid_message" | "too_large" | "track_mismatch" | "session_taken" | "superseded" | "session_ended" | "invalid_unit" | "unit_out_of_range" | "invalid_params" | "too_many_sessions" | "rate_limited" | "idle_timeout" | "storage_unavailable" | "shutting_down" | "internal";
+
+/**
+ * The public form of every error: in the API's bodies and in the socket's `error` message.
+ */
+export type ErrorBody = { 
+/**
+ * What kind of error it is, for programs.
+ */
+code: ErrorCode, 
+/**
+ * What happened and what to do, for people.
+ */
+message: string, 
+/**
+ * Whether the same may succeed later by itself.
+ */
+retryable: boolean, };
+
+/**
+ * What publishes: for people who look at a list of sessions.
+ */
+export type Device = { 
+/**
+ * A name that a person gave or would recognise.
+ */
+name: string, 
+/**
+ * The operating system.
+ */
+platform: string, 
+/**
+ * The publishing program and its version, such as `longtake 0.1.0`.
+ */
+app: string, };
+
+/**
+ * The kinds of [`Event`].
+ */
+export type EventKind = "device_lost" | "device_restored" | "device_switched" | "muted" | "unmuted" | "frames_dropped" | "units_lost";
+
+/**
+ * Something that a viewer of the recording should know, at a time of the session.
+ *
+ * A publisher repeats its events after every `welcome`; the server keeps one per number.
+ */
+export type Event = { 
+/**
+ * Its place among the track's events, from 0.
+ */
+number: number, 
+/**
+ * When, in 1/90000 s since the session's start.
+ */
+at_90k: number, 
+/**
+ * What.
+ */
+kind: EventKind, 
+/**
+ * More about it in words, such as the new device's name; may be empty.
+ */
+detail: string, };
+
+/**
+ * Opens a connection, for a new session or for one that already has durable units.
+ */
+export type Hello = { 
+/**
+ * The publisher's protocol version.
+ */
+version: number, 
+/**
+ * The session; the publisher made the id up.
+ */
+session: SessionId, 
+/**
+ * Proves that this is the publisher that began the session.
+ */
+resume_key: ResumeKey, 
+/**
+ * The room that the session is in.
+ */
+room: RoomName, 
+/**
+ * The track; must be the socket's.
+ */
+track: Track, 
+/**
+ * All codec parameters of the track so far, ascending by `from_unit`; at least one.
+ */
+params: Array<Params>, 
+/**
+ * What publishes.
+ */
+device: Device, 
+/**
+ * The wall clock at the session's start, in ms since 1970, as the device believes it.
+ */
+started_unix_ms: number, };
+
+/**
+ * Ends a track.
+ */
+export type Finish = { 
+/**
+ * How many units the track has: one more than the last unit's number, 0 for none.
+ */
+units: number, 
+/**
+ * Units that the publisher has given up and will never send.
+ */
+lost: UnitRanges, };
+
+/**
+ * What a publisher says.
+ */
+export type PublisherMessage = { "type": "hello" } & Hello | { "type": "params" } & Params | { "type": "event" } & Event | { "type": "finish" } & Finish;
+
+/**
+ * What a server accepts on one connection.
+ */
+export type Limits = { 
+/**
+ * The largest message, in bytes.
+ */
+message_bytes: number, 
+/**
+ * The largest unit payload, in bytes.
+ */
+unit_bytes: number, 
+/**
+ * A connection on which the publisher says nothing for this long is closed, in ms; a WebSocket
+ * ping counts as saying something.
+ */
+idle_ms: number, };
+
+/**
+ * Answers `hello`: where to go on, and within which limits.
+ */
+export type Welcome = { 
+/**
+ * The server's protocol version.
+ */
+version: number, 
+/**
+ * The units of this track that are durable already.
+ */
+durable: UnitRanges, 
+/**
+ * What the server accepts.
+ */
+limits: Limits, 
+/**
+ * The server's wall clock, in ms since 1970.
+ */
+server_unix_ms: number, };
+
+/**
+ * What the server says.
+ */
+export type ServerMessage = { "type": "welcome" } & Welcome | { "type": "ack", 
+/**
+ * The units that became durable; may repeat earlier ones.
+ */
+durable: UnitRanges, } | { "type": "keyframe_request", } | { "type": "viewers", 
+/**
+ * The number of viewers in the room.
+ */
+count: number, } | { "type": "notice" } & ErrorBody | { "type": "complete", 
+/**
+ * Units of the track, as `finish` said.
+ */
+units: number, 
+/**
+ * Units that are durable.
+ */
+durable_units: number, } | { "type": "error" } & ErrorBody;
+
+/**
+ * Where a session is in its life.
+ */
+export type SessionStatus = "active" | "interrupted" | "completed" | "abandoned";
+
+/**
+ * One track of a session.
+ */
+export type TrackState = { 
+/**
+ * Units that the track is known to have: one more than the highest number seen or finished.
+ */
+units: number, 
+/**
+ * Units that are durable.
+ */
+durable_units: number, 
+/**
+ * Payload bytes that are durable.
+ */
+durable_bytes: number, 
+/**
+ * From the first durable unit's start to the last one's end, in ms.
+ */
+duration_ms: number, 
+/**
+ * The newest codec parameters.
+ */
+codec: CodecParameters, 
+/**
+ * The RFC 6381 codec string.
+ */
+codec_string: string, 
+/**
+ * Whether a publisher's socket for this track is open.
+ */
+connected: boolean, 
+/**
+ * Whether the publisher has said that the track has ended.
+ */
+finished: boolean, 
+/**
+ * Units that are not durable yet.
+ */
+gaps: UnitRanges, 
+/**
+ * The part of the gaps that will never come, by the publisher's word.
+ */
+lost: UnitRanges, 
+/**
+ * What the publisher told about the track.
+ */
+events: Array<Event>, };
+
+/**
+ * One session, as `GET /api/sessions/{id}` shows it.
+ */
+export type Session = { 
+/**
+ * The session's id.
+ */
+id: SessionId, 
+/**
+ * Its room.
+ */
+room: RoomName, 
+/**
+ * Where it is in its life.
+ */
+status: SessionStatus, 
+/**
+ * What publishes it.
+ */
+device: Device, 
+/**
+ * When it began by the publisher's wall clock, in ms since 1970.
+ */
+started_unix_ms: number, 
+/**
+ * When the server last heard of it, in ms since 1970.
+ */
+last_activity_unix_ms: number, 
+/**
+ * The picture, if the session has one.
+ */
+video: TrackState | null, 
+/**
+ * The sound, if the session has one.
+ */
+audio: TrackState | null, };
+
+/**
+ * A page of sessions, newest first.
+ */
+export type SessionList = { 
+/**
+ * The sessions of this page.
+ */
+sessions: Array<Session>, 
+/**
+ * What to pass as `before` for the next page, if there is one.
+ */
+next_before: SessionId | null, };
+
+/**
+ * The answer of `/health`: the process is up.
+ */
+export type Health = { 
+/**
+ * Always `ok`.
+ */
+status: string, 
+/**
+ * The server's version.
+ */
+version: string, };
+
+/**
+ * The answer of `/ready`: whether the server can record.
+ */
+export type Ready = { 
+/**
+ * Whether everything below is.
+ */
+ready: boolean, 
+/**
+ * Whether the database answers.
+ */
+database: boolean, 
+/**
+ * Whether the store takes writes.
+ */
+store: boolean, 
+/**
+ * Whether the server is on its way out.
+ */
+shutting_down: boolean, };
