@@ -12,6 +12,8 @@ mod tidy;
 mod vivid;
 mod workspace;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 use packages::Purpose;
@@ -55,8 +57,17 @@ enum Command {
     Fuzz(fuzz::Options),
 }
 
-fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
+fn main() -> ExitCode {
+    match dispatch(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<()> {
     let workspace = Workspace::locate()?;
     match cli.command {
         Command::Demo(options) => demo::run(&workspace, &options),
