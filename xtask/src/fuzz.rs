@@ -1,12 +1,13 @@
 //! Fuzzing on the stable toolchain: coverage-guided, without sanitizers, which would need a nightly compiler.
 
-use std::path::PathBuf;
-
 use anyhow::bail;
 
 use crate::packages::{self, Purpose};
 use crate::run;
 use crate::workspace::Workspace;
+
+/// Where the targets are.
+const FOLDER: &str = "crates/fuzz";
 
 /// What to fuzz and for how long.
 #[derive(clap::Args)]
@@ -24,20 +25,25 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()
     if !run::succeeds(workspace.cargo().args(["fuzz", "--version"])) {
         run::checked(workspace.cargo().args(["install", "cargo-fuzz", "--locked"]))?;
     }
-    let known = run::output(workspace.cargo().args(["fuzz", "list"]))?;
+    let known = run::output(workspace.cargo().args(["fuzz", "list", "--fuzz-dir", FOLDER]))?;
     let targets: Vec<&str> =
         known.lines().filter(|name| options.target.as_deref().is_none_or(|wanted| wanted == *name)).collect();
     if targets.is_empty() {
-        bail!("no such fuzz target; there are: {}", known.replace('\n', " "));
+        bail!("no such fuzz target; there are: {}", known.trim().replace('\n', ", "));
     }
+    // Not among the workspace's own builds, whose flags differ: each would evict the other.
+    let made = workspace.target_dir().join("fuzz");
     for target in targets {
+        let corpus = made.join("corpus").join(target);
+        std::fs::create_dir_all(&corpus)?;
         run::checked(
             workspace
                 .cargo()
-                .args(["fuzz", "run", "--sanitizer", "none"])
+                .args(["fuzz", "run", "--fuzz-dir", FOLDER, "--sanitizer", "none"])
                 .arg("--target-dir")
-                .arg(folder(workspace))
+                .arg(&made)
                 .arg(target)
+                .arg(&corpus)
                 .arg("--")
                 .arg(format!("-max_total_time={}", options.minutes * 60)),
         )?;
@@ -45,23 +51,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()
     Ok(())
 }
 
-/// Builds every target, so that none rots; plain cargo does it in seconds because it adds no instrumentation.
+/// Builds every target, so that none rots.
 pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<()> {
-    run::checked(
-        workspace
-            .cargo()
-            .args(["build", "--manifest-path", "fuzz/Cargo.toml", "--bins"])
-            .arg("--target-dir")
-            .arg(folder(workspace)),
-    )
-}
-
-/// True if the repository has fuzz targets.
-pub(crate) fn exists(workspace: &Workspace) -> bool {
-    workspace.root().join("fuzz/Cargo.toml").exists()
-}
-
-/// Apart from the workspace's own builds: its flags differ, and each would evict the other.
-fn folder(workspace: &Workspace) -> PathBuf {
-    workspace.target_dir().join("fuzz")
+    run::checked(workspace.cargo().args(["build", "--package", "fuzz", "--bins"]))
 }

@@ -17,7 +17,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("publisher", &["protocol", "media"]),
     ("ingest-server", &["protocol", "media", "settings"]),
     ("longtake", &["capture", "publisher", "settings"]),
-    // The two that ship to nobody.
+    // Those that ship to nobody.
+    ("fuzz", &["media"]),
     ("testkit", &["capture", "publisher"]),
     ("bench", &["capture", "publisher", "ingest-server", "settings", "testkit"]),
     // The shell and its plugins.
@@ -32,7 +33,7 @@ const ONLY_FOR: &[(&str, &[&str])] = &[
     ("tauri", &["src-tauri", "tauri-plugin-*"]),
     ("nokhwa", &["capture"]),
     ("cpal", &["capture"]),
-    ("anyhow", &["longtake", "ingest-server", "bench", "xtask", "src-tauri"]),
+    ("anyhow", &["longtake", "ingest-server", "src-tauri", "bench", "testkit", "xtask"]),
 ];
 
 /// Libraries that do I/O, start tasks or read clocks.
