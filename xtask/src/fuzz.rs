@@ -13,7 +13,7 @@ const FOLDER: &str = "crates/fuzz";
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// How long to run each target.
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     minutes: u64,
     /// Only this target.
     target: Option<String>,

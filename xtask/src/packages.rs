@@ -217,7 +217,7 @@ fn ask_for(missing: &[(&str, &str)]) -> anyhow::Result<()> {
 pub(crate) fn find_on_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
-        .map(|folder| folder.join(program).with_extension(std::env::consts::EXE_EXTENSION))
+        .map(|folder| folder.join(format!("{program}{}", std::env::consts::EXE_SUFFIX)))
         .find(|file| file.is_file())
 }
 
