@@ -56,7 +56,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()
     let mut publisher = start_publisher(workspace, port)?;
 
     let session = find_session(&mut server, &mut publisher, port, &earlier_sessions)?;
-    announce(port, session.as_deref(), options);
+    if let Some(session) = &session {
+        announce(port, session, options);
+    }
     let ended_early = watch(&mut server, &mut publisher, options.seconds)?;
 
     println!("Stopping.");
@@ -103,8 +105,8 @@ fn free_port(wanted: u16) -> anyhow::Result<u16> {
 
 /// One of our programs, without an access token: the addresses printed here must work in any browser on this machine.
 fn ours(workspace: &Workspace, name: &str) -> Command {
-    let program =
-        workspace.target_dir().join("release").join(name).with_extension(std::env::consts::EXE_EXTENSION);
+    let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    let program = workspace.target_dir().join("release").join(file);
     let mut command = Command::new(program);
     command.current_dir(workspace.root()).env_remove("STREAMING_ACCESS_TOKEN");
     command
@@ -179,13 +181,11 @@ fn find_session(
     Ok(None)
 }
 
-fn announce(port: u16, session: Option<&str>, options: &Options) {
+fn announce(port: u16, session: &str, options: &Options) {
     println!();
     println!("All sessions:   http://127.0.0.1:{port}/api/sessions");
-    if let Some(session) = session {
-        println!("This session:   http://127.0.0.1:{port}/api/sessions/{session}");
-        println!("Its recording:  http://127.0.0.1:{port}/api/sessions/{session}/recording.mp4");
-    }
+    println!("This session:   http://127.0.0.1:{port}/api/sessions/{session}");
+    println!("Its recording:  http://127.0.0.1:{port}/api/sessions/{session}/recording.mp4");
     println!("Files on disk:  {RECORDINGS}");
     match options.seconds {
         Some(seconds) => println!("Stops after {seconds} s, or at Ctrl-C."),
