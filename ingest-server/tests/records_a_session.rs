@@ -31,7 +31,8 @@ fn video(frames: u64) -> (Vec<Unit>, Params) {
             *luma = ((at % WIDTH + at / WIDTH + number as usize * 3) % 220 + 16) as u8;
         }
         let picture = YUVBuffer::from_vec(yuv, WIDTH, HEIGHT);
-        let encoded = encoder.encode_at(&picture, Timestamp::from_millis(number * 1000 / 30)).unwrap().to_vec();
+        let encoded =
+            encoder.encode_at(&picture, Timestamp::from_millis(number * 1000 / 30)).unwrap().to_vec();
         let access_unit = access_unit_from_annexb(&encoded).unwrap();
         if let Some(sets) = &access_unit.parameter_sets {
             parameters.get_or_insert_with(|| codec_parameters(sets, 3_000).unwrap());
@@ -51,8 +52,7 @@ fn video(frames: u64) -> (Vec<Unit>, Params) {
 
 /// A tone, encoded.
 fn audio(packets: u64) -> (Vec<Unit>, Params) {
-    let mut encoder =
-        opus::Encoder::new(48_000, opus::Channels::Mono, opus::Application::Audio).unwrap();
+    let mut encoder = opus::Encoder::new(48_000, opus::Channels::Mono, opus::Application::Audio).unwrap();
     let packet = |number: u64| {
         let pcm: Vec<f32> = (0..960)
             .map(|at| ((number * 960 + at) as f32 * 1_000.0 * std::f32::consts::TAU / 48_000.0).sin() * 0.3)
@@ -140,7 +140,10 @@ async fn a_session_is_recorded_and_its_recording_plays_whole_and_in_pieces() {
     let other = server.request("GET", &path, &[("range", "bytes=0-0"), ("if-range", "\"other\"")]).await;
     assert_eq!((other.status, other.body.len()), (200, total));
     let head = server.request("HEAD", &path, &[]).await;
-    assert_eq!((head.status, head.body.len(), head.header("content-length")), (200, 0, Some(&*total.to_string())));
+    assert_eq!(
+        (head.status, head.body.len(), head.header("content-length")),
+        (200, 0, Some(&*total.to_string()))
+    );
     let known = server.request("GET", &path, &[("if-none-match", &etag)]).await;
     assert_eq!((known.status, known.body.len()), (304, 0));
     server.stop().await;

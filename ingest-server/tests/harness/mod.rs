@@ -109,7 +109,8 @@ impl TestServer {
 
     /// A plain HTTP request; status, head and body.
     pub async fn request(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
-        let mut text = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.address());
+        let mut text =
+            format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.address());
         for (name, value) in headers {
             text += &format!("{name}: {value}\r\n");
         }
