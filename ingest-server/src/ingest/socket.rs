@@ -227,6 +227,7 @@ impl Driver<'_> {
 
     fn take(&mut self, message: Message) {
         let (now, id) = (self.context.clock.now(), self.attached.id);
+        tracing::trace!(track = self.attached.track.name(), bytes = message.len(), "message");
         match message {
             Message::Binary(bytes) => self.with(|ingest| ingest.binary(now, id, bytes)),
             Message::Text(text) => self.with(|ingest| ingest.text(now, id, text.as_str())),

@@ -1,5 +1,6 @@
 //! The state machine of one track: what has arrived, what is durable, and what the publisher is told.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -68,8 +69,7 @@ pub struct TrackIngest {
     params: ParamsHistory,
     stored: StoredTrack,
     received: UnitRanges,
-    /// Number and time of the highest unit received.
-    highest: Option<(u64, u64)>,
+    highest: Option<Highest>,
     finish: Option<Finish>,
     lanes: [LaneParts; 2],
     in_flight: BTreeMap<Ticket, InFlight>,
@@ -79,6 +79,14 @@ pub struct TrackIngest {
     connection: Option<Connection>,
     closing: Vec<(ConnectionId, VecDeque<Transmit>)>,
     counters: Counters,
+}
+
+/// The highest unit received, and bounds of its time: they differ when only its part's row is known.
+#[derive(Debug, Clone, Copy)]
+struct Highest {
+    number: u64,
+    earliest_90k: u64,
+    latest_90k: u64,
 }
 
 #[derive(Debug)]
@@ -111,6 +119,8 @@ struct Connection {
     /// The record of its hello; `welcome` waits for it.
     opening: Option<Ticket>,
     unacked: UnitRanges,
+    /// Whether units came before `welcome` said what is durable.
+    is_early: bool,
     /// Set by `finish`, cleared by `complete`.
     wants_complete: bool,
     out: VecDeque<ServerMessage>,
@@ -131,7 +141,11 @@ impl TrackIngest {
             settings,
             params: ParamsHistory::new(track, stored.params.clone()),
             received: stored.durable.clone(),
-            highest: stored.durable.last().zip(stored.last_pts_90k),
+            highest: stored
+                .durable
+                .last()
+                .zip(stored.last_pts_90k.zip(stored.end_90k))
+                .map(|(number, (earliest_90k, latest_90k))| Highest { number, earliest_90k, latest_90k }),
             finish: stored.finish.clone(),
             stored,
             in_flight: BTreeMap::new(),
@@ -157,7 +171,7 @@ impl TrackIngest {
         id: ConnectionId,
         hello: &Hello,
     ) -> Result<(), ErrorBody> {
-        self.params.extend(&hello.params, self.highest.map(|(number, _)| number))?;
+        self.params.extend(&hello.params, self.highest.map(|highest| highest.number))?;
         self.detach(ErrorBody::new(ErrorCode::Superseded, "a newer connection has taken this one's place"));
         let params = self.params.all().to_vec();
         let opening = self.record(Record::Opened { params, reopens: !self.is_complete() }, What::Other);
@@ -167,6 +181,7 @@ impl TrackIngest {
             server_unix_ms,
             opening: Some(opening),
             unacked: UnitRanges::new(),
+            is_early: false,
             wants_complete: false,
             out: VecDeque::new(),
         });
@@ -196,6 +211,9 @@ impl TrackIngest {
     pub fn binary(&mut self, now: Duration, id: ConnectionId, message: Bytes) {
         if !self.heard(now, id) {
             return;
+        }
+        if let Some(connection) = &mut self.connection {
+            connection.is_early |= connection.opening.is_some();
         }
         for unit in decode_message(message) {
             let outcome = unit
@@ -269,7 +287,7 @@ impl TrackIngest {
         let Some(InFlight { bytes, what }) = self.in_flight.remove(&ticket) else { return };
         self.undurable_bytes = self.undurable_bytes.saturating_sub(bytes);
         if let Err(error) = outcome {
-            self.not_recorded(error);
+            self.not_recorded(ticket, error);
             return;
         }
         match what {
@@ -348,7 +366,7 @@ impl TrackIngest {
     /// Units that the track is known to have: one more than the highest number received or finished.
     #[must_use]
     pub fn known_units(&self) -> u64 {
-        let received = self.highest.map_or(0, |(number, _)| number + 1);
+        let received = self.highest.map_or(0, |highest| highest.number + 1);
         received.max(self.finish.as_ref().map_or(0, |finish| finish.units))
     }
 
@@ -365,7 +383,7 @@ impl TrackIngest {
     }
 
     fn params(&mut self, params: protocol::codec::Params) -> Result<(), ErrorBody> {
-        self.params.extend(std::slice::from_ref(&params), self.highest.map(|(number, _)| number))?;
+        self.params.extend(std::slice::from_ref(&params), self.highest.map(|highest| highest.number))?;
         self.record(Record::Params(params), What::Other);
         Ok(())
     }
@@ -384,7 +402,7 @@ impl TrackIngest {
 
     fn finish(&mut self, finish: Finish) -> Result<(), ErrorBody> {
         let invalid = |message: &str| Err(ErrorBody::new(ErrorCode::InvalidMessage, message));
-        if self.highest.is_some_and(|(number, _)| number >= finish.units) {
+        if self.highest.is_some_and(|highest| highest.number >= finish.units) {
             return invalid("finish counts fewer units than have arrived");
         }
         match &self.finish {
@@ -412,11 +430,11 @@ impl TrackIngest {
     }
 
     fn unit(&mut self, now: Duration, unit: Unit) -> Result<(), ErrorBody> {
-        self.check_place(&unit)?;
         if self.received.contains(unit.number) {
             self.counters.duplicates += 1;
             return Ok(());
         }
+        self.check_place(&unit)?;
         let Some(params_index) = self.params.index_for(unit.number) else {
             let message = format!("no codec parameters are known for unit {}", unit.number);
             return Err(ErrorBody::new(ErrorCode::InvalidParams, message));
@@ -426,7 +444,10 @@ impl TrackIngest {
         if self.received.as_slice().len() > MAX_RANGES {
             return Err(ErrorBody::new(ErrorCode::UnitOutOfRange, "the track has too many gaps"));
         }
-        self.highest = self.highest.max(Some((unit.number, unit.pts_90k)));
+        if self.highest.is_none_or(|highest| unit.number > highest.number) {
+            let pts_90k = unit.pts_90k;
+            self.highest = Some(Highest { number: unit.number, earliest_90k: pts_90k, latest_90k: pts_90k });
+        }
         self.undurable_bytes += unit.payload.len() as u64 + UNIT_OVERHEAD_BYTES;
         self.counters.units += 1;
 
@@ -454,17 +475,17 @@ impl TrackIngest {
         if self.finish.as_ref().is_some_and(|finish| unit.number >= finish.units) {
             return Err(ErrorBody::new(ErrorCode::SessionEnded, "the track has ended before this unit"));
         }
-        let (highest, highest_pts_90k) = self.highest.map_or((None, None), |(n, pts)| (Some(n), Some(pts)));
-        let limit = highest.map_or(0, |number| number + 1) + MAX_UNIT_JUMP;
+        let limit = self.highest.map_or(0, |highest| highest.number + 1) + MAX_UNIT_JUMP;
         if unit.number > limit {
             let message = format!("unit {} lies more than {MAX_UNIT_JUMP} beyond the highest", unit.number);
             return Err(ErrorBody::new(ErrorCode::UnitOutOfRange, message));
         }
-        let in_order = match highest_pts_90k {
-            Some(pts_90k) if Some(unit.number) > highest => unit.pts_90k > pts_90k,
-            Some(pts_90k) if Some(unit.number) < highest => unit.pts_90k < pts_90k,
-            _ => true,
-        };
+        let in_order = self.highest.is_none_or(|highest| match unit.number.cmp(&highest.number) {
+            Ordering::Less => unit.pts_90k < highest.latest_90k,
+            // It came before and could not be stored.
+            Ordering::Equal => true,
+            Ordering::Greater => unit.pts_90k > highest.earliest_90k,
+        });
         if !in_order {
             let message = format!("unit {}'s time is out of order", unit.number);
             return Err(ErrorBody::new(ErrorCode::InvalidUnit, message));
@@ -542,9 +563,15 @@ impl TrackIngest {
         }));
     }
 
-    /// A record failed: its units have to come again, and so does the hello that says which are missing.
-    fn not_recorded(&mut self, error: ErrorBody) {
-        self.detach(error);
+    /// A record failed: its units have to come again. A publisher that still waits for `welcome` learns from that
+    /// which; any other one has to say hello again.
+    fn not_recorded(&mut self, ticket: Ticket, error: ErrorBody) {
+        let will_learn = self.connection.as_ref().is_some_and(|connection| {
+            !connection.is_early && connection.opening.is_some_and(|opening| ticket < opening)
+        });
+        if !will_learn {
+            self.detach(error);
+        }
         self.recount();
     }
 

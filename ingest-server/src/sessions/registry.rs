@@ -14,6 +14,7 @@ use protocol::error::{ErrorBody, ErrorCode};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::session::{Attached, LiveSession, view_stored};
 use crate::clock::Clock;
@@ -26,6 +27,8 @@ use crate::store::{Store, StoreError};
 
 /// How often the caretaker looks for sessions whose publisher stays away, and tries again to store a status.
 const CARE_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a deletion waits for what a publisher has just left behind.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone)]
 pub(crate) struct SessionsConfig {
@@ -256,7 +259,7 @@ impl Sessions {
     pub(crate) async fn delete(&self, id: SessionId) -> Result<(), DeleteError> {
         let _gate = self.gate.lock().await;
         if let Some(session) = self.find(id) {
-            if session.is_connected() || !session.is_settled() {
+            if session.is_connected() || timeout(SETTLE_PATIENCE, session.settled()).await.is_err() {
                 return Err(DeleteError::Active);
             }
             self.live().remove(&id);

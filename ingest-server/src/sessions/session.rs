@@ -131,6 +131,14 @@ impl LiveSession {
         Track::ALL.into_iter().all(|track| self.ingest(track).is_settled())
     }
 
+    /// Waits until nothing of the session waits to become durable.
+    pub(crate) async fn settled(&self) {
+        for track in Track::ALL {
+            let mut news = self.news(track);
+            while !self.ingest(track).is_settled() && news.changed().await.is_ok() {}
+        }
+    }
+
     /// What is durable of each track that said hello.
     pub(crate) fn stored_tracks(&self) -> Vec<(Track, StoredTrack)> {
         let stored = |track| {

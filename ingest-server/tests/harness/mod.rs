@@ -1,6 +1,8 @@
 //! A server in the test's own process, and a publisher of a few lines that says exactly what a test wants.
 #![allow(dead_code, clippy::unwrap_used, unreachable_pub, missing_docs)]
 
+pub mod encoded;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +40,10 @@ pub async fn soon<T>(what: impl Future<Output = T>) -> T {
 pub fn config(folder: &Path, args: &[&str]) -> Config {
     let folder = folder.to_str().unwrap();
     let fixed = ["longtake-ingest", "--port", "0", "--data-dir", folder, "--commit-ms", "5"];
-    Cli::try_parse_from(fixed.iter().chain(args)).unwrap().settings.check().unwrap()
+    // Tests ask again and again from one address.
+    let any_rate = ["--max-connection-rate", "0"];
+    let rate = if args.contains(&any_rate[0]) { &[][..] } else { &any_rate[..] };
+    Cli::try_parse_from(fixed.iter().chain(rate).chain(args)).unwrap().settings.check().unwrap()
 }
 
 /// A server with a folder of its own.

@@ -1,0 +1,111 @@
+//! No token and no resume key appears in any log line, whatever is logged by whom.
+#![allow(clippy::unwrap_used)]
+
+mod harness;
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use harness::{TestServer, hello_with, new_session, units};
+use protocol::control::PublisherMessage;
+use protocol::{Track, UnitRanges};
+use testkit::units::params;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::FmtSpan;
+
+#[derive(Debug, Clone, Default)]
+struct Kept(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Kept {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+// One test in its own program, since it listens to everything that is logged in it.
+#[tokio::test(flavor = "multi_thread")]
+async fn at_trace_level_no_token_and_no_resume_key_appears() {
+    let kept = Kept::default();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_span_events(FmtSpan::FULL)
+        .with_writer(kept.clone())
+        .finish();
+    tracing::subscriber::set_global_default(subscriber).unwrap();
+
+    let token = "token-aXzQ81";
+    let server = TestServer::start(&["--streaming-access-token", token]).await;
+    let session = new_session();
+    let key = [0xd7; 16];
+    let key_text = "d7".repeat(16);
+
+    // Right and wrong tokens, in header and query, on sockets and on the API.
+    for (path, headers) in [
+        ("/ws/video?token=wrong-bYw7", vec![]),
+        ("/ws/video", vec![("authorization", "Bearer wrong-bYw7")]),
+        ("/ws/video", vec![("authorization", "Basic wrong-bYw7")]),
+        ("/ws/video?token=token-aXzQ81", vec![("origin", "https://evil.example")]),
+    ] {
+        server.refused_handshake(path, &headers).await;
+    }
+    for path in
+        ["/api/sessions?token=token-aXzQ81", "/api/sessions?token=wrong-bYw7", "/api/none?token=token-aXzQ81"]
+    {
+        server.get(path).await;
+    }
+    server.request("GET", "/api/sessions", &[("authorization", "Bearer token-aXzQ81")]).await;
+    server.request("GET", "/api/sessions", &[("authorization", "Bearer wrong-bYw7")]).await;
+    server.raw(b"GET /api/sessions?token=token-aXzQ81 HTTP/9.9\r\n\r\n").await;
+
+    // A session, a stranger's key, and hellos that break behind the key.
+    let connect = |path: String| {
+        let address = server.address();
+        async move {
+            let stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+            let url = format!("ws://{address}{path}");
+            let (socket, _) = harness::soon(tokio_tungstenite::client_async(url, stream)).await.unwrap();
+            harness::Publisher { socket, durable: UnitRanges::new(), notices: Vec::new() }
+        }
+    };
+    let path = format!("/ws/audio?token={token}");
+    let hello = hello_with(session, Track::Audio, vec![params(Track::Audio)], key);
+    let mut publisher = connect(path.clone()).await;
+    publisher.say(&PublisherMessage::Hello(hello.clone())).await;
+    publisher.welcome().await;
+    publisher.units(&units(Track::Audio, 30)).await;
+    publisher.finish(30, UnitRanges::new()).await;
+    let mut stranger = connect(path.clone()).await;
+    let strange = hello_with(session, Track::Audio, vec![params(Track::Audio)], [0xe3; 16]);
+    stranger.say(&PublisherMessage::Hello(strange)).await;
+    stranger.error().await;
+    for (from, to) in [("\"version\":1", "\"version\":7"), ("studio", "../.."), ("\"audio\"", "\"smell\"")] {
+        let text = PublisherMessage::Hello(hello.clone()).to_json().replacen(from, to, 1);
+        let mut broken = connect(path.clone()).await;
+        broken.send(tokio_tungstenite::tungstenite::Message::text(text)).await;
+        broken.error().await;
+    }
+    publisher.leave().await;
+    server.get(&format!("/api/sessions/{session}/recording.mp4?token={token}")).await;
+    server.stop().await;
+
+    let log = String::from_utf8_lossy(&kept.0.lock().unwrap()).into_owned();
+    assert!(log.contains(&session.short()), "the log was listened to");
+    assert!(log.contains("TRACE"), "at trace level");
+    for secret in [token, "wrong-bYw7", &key_text, &"e3".repeat(16)] {
+        let line = log.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None, "a secret was logged");
+    }
+}
