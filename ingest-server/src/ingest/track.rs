@@ -611,3 +611,7 @@ impl TrackIngest {
         self.connection.as_ref().map(|connection| connection.heard + idle)
     }
 }
+
+#[cfg(test)]
+#[path = "track_tests.rs"]
+mod tests;
