@@ -188,7 +188,7 @@ pub fn read_init(bytes: &[u8]) -> Result<InitIndex, Mp4Error> {
         Ok(written) if written[..] == bytes[..total_bytes as usize] => {
             Ok(InitIndex { track, parameters, total_bytes })
         }
-        _ => Err(moov.broken("it is not an init segment as this server writes it")),
+        _ => Err(moov.broken("it is not an init segment as this crate writes it")),
     }
 }
 
