@@ -1,0 +1,186 @@
+//! The workspace's own programs as child processes, found beside the test that runs them.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::http::Api;
+
+/// How long a test waits for a program to do something before it fails.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The path of one of the workspace's programs, as the running profile built it.
+///
+/// # Errors
+/// When it has not been built; `cargo xtask test` builds the programs before the tests.
+pub fn program(name: &str) -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let folder = test.ancestors().find(|folder| folder.join(name).is_file());
+    match folder {
+        Some(folder) => Ok(folder.join(name)),
+        None => bail!("{name} is not built; run `cargo build --bins` first"),
+    }
+}
+
+/// A port of the loopback interface that is free at this moment.
+///
+/// # Errors
+/// When the system has none.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}
+
+/// A child process whose output is kept. Dropping it kills it.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    name: String,
+    output: Arc<Mutex<String>>,
+}
+
+impl Running {
+    /// Starts a program of the workspace.
+    ///
+    /// # Errors
+    /// When it is not built or does not start.
+    pub fn start(name: &str, args: &[&str], env: &[(&str, &str)]) -> Result<Self> {
+        let mut child = Command::new(program(name)?)
+            .args(args)
+            .envs(env.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("{name} starts"))?;
+        let output = Arc::new(Mutex::new(String::new()));
+        let pipes: [Option<Box<dyn Read + Send>>; 2] = [
+            child.stdout.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>),
+            child.stderr.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>),
+        ];
+        for pipe in pipes.into_iter().flatten() {
+            let kept = Arc::clone(&output);
+            thread::spawn(move || keep_lines(pipe, &kept));
+        }
+        Ok(Self { child, name: name.to_owned(), output })
+    }
+
+    /// What the program has printed so far, both streams.
+    #[must_use]
+    pub fn output(&self) -> String {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).with_context(|| format!("signal {signal:?} to {}", self.name))
+    }
+
+    /// Kills the program without warning and waits until it is gone.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Waits until the program ends by itself.
+    ///
+    /// # Errors
+    /// When it has not ended in time; it is killed then.
+    pub fn wait(&mut self, longest: Duration) -> Result<ExitStatus> {
+        let ended = wait_until(longest, || self.child.try_wait().ok().flatten());
+        match ended {
+            Some(status) => Ok(status),
+            None => {
+                self.kill()?;
+                bail!("{} did not end within {longest:?}; it said:\n{}", self.name, self.output())
+            }
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Already gone is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn keep_lines(pipe: impl Read, kept: &Mutex<String>) {
+    for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.push_str(&line);
+        kept.push('\n');
+    }
+}
+
+/// A running ingest server without a token, on the loopback interface.
+#[derive(Debug)]
+pub struct Server {
+    /// The process.
+    pub process: Running,
+    /// Its port.
+    pub port: u16,
+    /// Its API.
+    pub api: Api,
+}
+
+impl Server {
+    /// Starts the server on a folder and a port, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not become ready; with what it said.
+    pub fn start(folder: &Path, port: u16, more: &[&str]) -> Result<Self> {
+        let folder = folder.to_str().context("test folders have plain names")?;
+        let port_text = port.to_string();
+        let args = [&["--data-dir", folder, "--port", &port_text], more].concat();
+        let mut process = Running::start("longtake-ingest", &args, &[])?;
+        let api = Api::new(port);
+        let ready = wait_until(PATIENCE, || {
+            let ended = process.child.try_wait().ok().flatten();
+            (ended.is_some() || api.ready()).then_some(ended.is_none())
+        });
+        ensure!(ready == Some(true), "the server is not ready; it said:\n{}", process.output());
+        Ok(Self { process, port, api })
+    }
+
+    /// The address that a publisher is given.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("ws://127.0.0.1:{}", self.port)
+    }
+}
+
+/// Asks again and again until there is an answer or the time is up.
+pub fn wait_until<T>(longest: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return Some(answer);
+        }
+        if started.elapsed() >= longest {
+            return None;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
