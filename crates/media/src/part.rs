@@ -67,15 +67,6 @@ pub struct PartLimits {
     pub payload_bytes: usize,
 }
 
-/// What a [`PartAssembler`] holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pending {
-    /// How many units.
-    pub units: usize,
-    /// Bytes of their payloads.
-    pub payload_bytes: usize,
-}
-
 /// Gathers the units of one track and lane into parts.
 ///
 /// Payloads are shared, not copied, until a part closes; then each is copied once, into the
@@ -130,10 +121,16 @@ impl PartAssembler {
         Some(part)
     }
 
-    /// What is held for the next part.
+    /// How many units are held.
     #[must_use]
-    pub const fn pending(&self) -> Pending {
-        Pending { units: self.units.len(), payload_bytes: self.payload_bytes }
+    pub const fn pending_units(&self) -> usize {
+        self.units.len()
+    }
+
+    /// How many payload bytes are held.
+    #[must_use]
+    pub const fn pending_bytes(&self) -> usize {
+        self.payload_bytes
     }
 
     /// When the oldest unit that is held is to be shown, in 1/90000 s since the session's start.
@@ -188,7 +185,7 @@ mod tests {
         let mut assembler = PartAssembler::new(track, LIMITS);
         let parts = units.into_iter().filter_map(|unit| assembler.push(unit));
         let parts = parts.map(|part| (part.first_unit, part.unit_count)).collect();
-        (parts, assembler.pending().units)
+        (parts, assembler.pending_units())
     }
 
     #[test]
@@ -233,14 +230,14 @@ mod tests {
         assert_eq!(assembler.pending_since_90k(), None);
         assert_eq!(assembler.push(unit(7, true, 20)), None);
         assert_eq!(assembler.push(unit(8, false, 30)), None);
-        assert_eq!(assembler.pending(), Pending { units: 2, payload_bytes: 50 });
+        assert_eq!((assembler.pending_units(), assembler.pending_bytes()), (2, 50));
         assert_eq!(assembler.pending_since_90k(), Some(21_000));
         let part = assembler.flush().unwrap();
         assert_eq!((part.first_unit, part.unit_count, part.next_unit()), (7, 2, 9));
         assert_eq!((part.pts_90k, part.duration_90k, part.end_90k()), (21_000, 6_000, 27_000));
         assert_eq!((part.key, part.payload_bytes, part.capture_us), (true, 50, 233_331));
         assert_eq!(part.fragment[part.payload_offset()..], [vec![7; 20], vec![8; 30]].concat());
-        assert_eq!(assembler.pending(), Pending { units: 0, payload_bytes: 0 });
+        assert_eq!((assembler.pending_units(), assembler.pending_bytes()), (0, 0));
     }
 
     proptest! {
