@@ -54,17 +54,16 @@ pub enum Persistence {
 
 /// A request to stop, shared by the threads of a session.
 #[derive(Debug, Clone, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub(crate) struct Stop(Arc<AtomicBool>);
 
 impl Stop {
     /// Asks every thread to come to its end.
-    pub fn request(&self) {
+    pub(crate) fn request(&self) {
         self.0.store(true, Ordering::Release);
     }
 
     /// Whether somebody has asked.
-    #[must_use]
-    pub fn is_requested(&self) -> bool {
+    pub(crate) fn is_requested(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }

@@ -121,7 +121,8 @@ impl<T: Send + 'static> DeviceThread<T> {
         let admission = gate.enter().ok_or(DeviceError::Stalled(kind))?;
         let (sender, messages) = sync_channel(capacity);
         let unwanted = Arc::new(AtomicBool::new(false));
-        let outlet = Outlet { messages: sender, unwanted: Arc::clone(&unwanted), dropped: Arc::clone(dropped) };
+        let outlet =
+            Outlet { messages: sender, unwanted: Arc::clone(&unwanted), dropped: Arc::clone(dropped) };
         std::thread::Builder::new()
             .name(kind.to_string())
             .spawn(move || {

@@ -28,7 +28,9 @@ pub enum DeviceError {
     #[error("no {0} was found: connect one, or choose a synthetic or file source")]
     NoDevice(DeviceKind),
     /// The chosen one is not there.
-    #[error("the {kind} \"{id}\" is not connected: connect it, or choose another one from the list of devices")]
+    #[error(
+        "the {kind} \"{id}\" is not connected: connect it, or choose another one from the list of devices"
+    )]
     NotFound {
         /// Camera or microphone.
         kind: DeviceKind,
@@ -48,7 +50,9 @@ pub enum DeviceError {
     #[error("the {0} was unplugged: connect it again, capture then continues by itself")]
     Unplugged(DeviceKind),
     /// It is there but delivers nothing.
-    #[error("the {0} has stopped delivering: unplug it and plug it in again, capture then continues by itself")]
+    #[error(
+        "the {0} has stopped delivering: unplug it and plug it in again, capture then continues by itself"
+    )]
     Stalled(DeviceKind),
     /// It has no format that can be used.
     #[error("the {kind} cannot be used as asked ({detail}): choose another size, frame rate or {kind}")]
@@ -112,7 +116,9 @@ pub enum FileError {
         detail: String,
     },
     /// Its pictures are not 8-bit 4:2:0.
-    #[error("{path} has pictures in {found}, but 8-bit 4:2:0 is needed: convert with `ffmpeg -pix_fmt yuv420p`")]
+    #[error(
+        "{path} has pictures in {found}, but 8-bit 4:2:0 is needed: convert with `ffmpeg -pix_fmt yuv420p`"
+    )]
     PixelFormat {
         /// The file, or `standard input`.
         path: String,
@@ -146,7 +152,14 @@ pub enum Phase {
 pub fn classify(kind: DeviceKind, phase: Phase, id: &str, text: &str) -> DeviceError {
     let lower = text.to_lowercase();
     let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
-    if says(&["os error 13)", "os error 1)", "permission denied", "access denied", "not authorized", "0x80070005"]) {
+    if says(&[
+        "os error 13)",
+        "os error 1)",
+        "permission denied",
+        "access denied",
+        "not authorized",
+        "0x80070005",
+    ]) {
         DeviceError::PermissionDenied(kind)
     } else if says(&["os error 16)", "0xc00d3704"]) {
         DeviceError::Busy(kind)
@@ -170,14 +183,38 @@ mod tests {
     fn the_words_of_a_backend_become_typed_errors() {
         use DeviceKind::Camera;
         let table = [
-            (Phase::Opening, "Could not open device 0: V4L2 Error: Permission denied (os error 13)", "permission_denied"),
-            (Phase::Opening, "Could not open device stream: Device or resource busy (os error 16)", "device_busy"),
-            (Phase::Opening, "Could not open device 9: V4L2 Error: No such file or directory (os error 2)", "device_not_found"),
-            (Phase::Opening, "Could not open device 0: V4L2 Error: No such device (os error 19)", "device_not_found"),
+            (
+                Phase::Opening,
+                "Could not open device 0: V4L2 Error: Permission denied (os error 13)",
+                "permission_denied",
+            ),
+            (
+                Phase::Opening,
+                "Could not open device stream: Device or resource busy (os error 16)",
+                "device_busy",
+            ),
+            (
+                Phase::Opening,
+                "Could not open device 9: V4L2 Error: No such file or directory (os error 2)",
+                "device_not_found",
+            ),
+            (
+                Phase::Opening,
+                "Could not open device 0: V4L2 Error: No such device (os error 19)",
+                "device_not_found",
+            ),
             (Phase::Running, "Could not capture frame: No such device (os error 19)", "device_unplugged"),
             (Phase::Running, "Could not capture frame: Input/output error (os error 5)", "device_failed"),
-            (Phase::Opening, "Could not get device property CameraFormat: Failed to Fufill", "device_unsupported"),
-            (Phase::Opening, "Could not get device property V4L2 FrameRate: Framerate not whole number: 25 / 2", "device_unsupported"),
+            (
+                Phase::Opening,
+                "Could not get device property CameraFormat: Failed to Fufill",
+                "device_unsupported",
+            ),
+            (
+                Phase::Opening,
+                "Could not get device property V4L2 FrameRate: Framerate not whole number: 25 / 2",
+                "device_unsupported",
+            ),
             (Phase::Running, "Could not capture frame: 0xC00D3EA2", "device_unplugged"),
             (Phase::Running, "os error 190)", "device_failed"),
         ];
@@ -189,8 +226,12 @@ mod tests {
     #[test]
     fn every_error_says_what_to_do() {
         let text = DeviceError::Busy(DeviceKind::Camera).to_string();
-        assert_eq!(text, "the camera is in use by another program: close that program, or choose another camera");
-        let text = classify(DeviceKind::Microphone, Phase::Opening, "pulseaudio:usb", "No such device").to_string();
+        assert_eq!(
+            text,
+            "the camera is in use by another program: close that program, or choose another camera"
+        );
+        let text =
+            classify(DeviceKind::Microphone, Phase::Opening, "pulseaudio:usb", "No such device").to_string();
         assert!(text.contains("\"pulseaudio:usb\" is not connected: connect it"), "{text}");
     }
 }

@@ -129,7 +129,7 @@ pub struct PicturePool {
 }
 
 /// Pictures that a [`PicturePool`] keeps: the queue to the encoder, the preview and the one being filled.
-pub const POOL_PICTURES: usize = 10;
+const POOL_PICTURES: usize = 10;
 
 impl PicturePool {
     /// A picture of the given size, filled by `fill`. What it holds before that is unspecified.
@@ -184,7 +184,10 @@ mod tests {
     #[test]
     fn planes_of_an_odd_picture_keep_their_strides() {
         let picture = I420::from_packed_planes(5, 3, (0..15 + 2 * 6).collect()).unwrap();
-        assert_eq!((picture.width(), picture.height(), picture.stride(), picture.chroma_stride()), (4, 2, 5, 3));
+        assert_eq!(
+            (picture.width(), picture.height(), picture.stride(), picture.chroma_stride()),
+            (4, 2, 5, 3)
+        );
         assert_eq!((picture.y().len(), picture.u()[0], picture.v()[0]), (15, 15, 21));
         assert_eq!(I420::from_packed_planes(5, 3, vec![0; 26]), None);
     }

@@ -10,13 +10,13 @@ use crate::device::{Device, Next, Persistence, Source, Stop};
 use crate::error::{DeviceError, DeviceKind};
 
 /// A device that delivers nothing for this long has stalled. Cameras may take two seconds to start.
-pub const STALL_AFTER: Duration = Duration::from_secs(3);
+const STALL_AFTER: Duration = Duration::from_secs(3);
 
 /// The pause before the first attempt to reopen; each further one is twice as long.
-pub const FIRST_RETRY: Duration = Duration::from_millis(250);
+const FIRST_RETRY: Duration = Duration::from_millis(250);
 
 /// The longest pause between two attempts to reopen.
-pub const LONGEST_RETRY: Duration = Duration::from_secs(2);
+const LONGEST_RETRY: Duration = Duration::from_secs(2);
 
 /// The longest wait in one step, so that a request to stop is seen soon.
 const STEP_PATIENCE: Duration = Duration::from_millis(100);
@@ -149,8 +149,8 @@ impl<T> Supervisor<T> {
                 *pause_us = (*pause_us * 2).min(duration_us(LONGEST_RETRY));
                 *retry_at_us = now_us + *pause_us;
                 // That an unplugged device is not found is no news.
-                let news = new != *error
-                    && !matches!(new, DeviceError::NoDevice(_) | DeviceError::NotFound { .. });
+                let news =
+                    new != *error && !matches!(new, DeviceError::NoDevice(_) | DeviceError::NotFound { .. });
                 if !news {
                     return Step::Idle;
                 }

@@ -114,7 +114,8 @@ impl Converter {
         let luma_rows = height.next_multiple_of(down.max(1));
         let (luma, chroma) = self.planes.split_at(luma_stride * luma_rows);
         self.pool.fill(width, height, |picture| {
-            let (picture_width, stride, chroma_stride) = (picture.width(), picture.stride(), picture.chroma_stride());
+            let (picture_width, stride, chroma_stride) =
+                (picture.width(), picture.stride(), picture.chroma_stride());
             let planes = picture.planes_mut();
             for (row, source) in planes.y.chunks_exact_mut(stride).zip(luma.chunks_exact(luma_stride)) {
                 row.copy_from_slice(&source[..picture_width]);
@@ -190,8 +191,8 @@ fn nv12(picture: &mut I420, source_width: usize, source_height: usize, buffer: &
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use turbojpeg::{Compressor, Image};
     use turbojpeg::PixelFormat as JpegPixels;
+    use turbojpeg::{Compressor, Image};
 
     use super::*;
 
@@ -230,7 +231,8 @@ mod tests {
             let mut compressor = Compressor::new().unwrap();
             compressor.set_quality(95).unwrap();
             compressor.set_subsamp(subsamp).unwrap();
-            let image = Image { pixels: &pixels[..], width: 37, pitch: 37 * 3, height: 21, format: JpegPixels::RGB };
+            let image =
+                Image { pixels: &pixels[..], width: 37, pitch: 37 * 3, height: 21, format: JpegPixels::RGB };
             let mut jpeg = compressor.compress_to_vec(image).unwrap();
             jpeg.extend([1, 2, 0xff, 0xd9, 3]);
             let picture = Converter::default().convert(PixelFormat::Mjpeg, 1, 1, &jpeg).unwrap();

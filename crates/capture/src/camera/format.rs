@@ -39,7 +39,8 @@ impl Offered {
 #[must_use]
 pub fn choose(offers: &[Offered], wanted: Wanted) -> Option<usize> {
     let rank = |offer: &Offered| {
-        let (dx, dy) = (u64::from(offer.width.abs_diff(wanted.width)), u64::from(offer.height.abs_diff(wanted.height)));
+        let (dx, dy) =
+            (u64::from(offer.width.abs_diff(wanted.width)), u64::from(offer.height.abs_diff(wanted.height)));
         let too_slow = 10 * offer.fps < 9 * wanted.fps;
         let rate = if too_slow { u32::MAX - offer.fps } else { offer.fps.abs_diff(wanted.fps) };
         let cost = match offer.pixels {
@@ -73,7 +74,11 @@ mod tests {
             offer(Mjpeg, 1280, 720, 30),
         ];
         let chosen = |width, height, fps| choose(&webcam, Wanted { width, height, fps }).map(|at| webcam[at]);
-        assert_eq!(chosen(640, 360, 30), Some(offer(Yuyv, 640, 360, 30)), "the cheap format when it suffices");
+        assert_eq!(
+            chosen(640, 360, 30),
+            Some(offer(Yuyv, 640, 360, 30)),
+            "the cheap format when it suffices"
+        );
         assert_eq!(chosen(1280, 720, 30), Some(offer(Mjpeg, 1280, 720, 30)), "MJPEG when YUYV is too slow");
         assert_eq!(chosen(1280, 720, 50), Some(offer(Mjpeg, 1280, 720, 60)));
         assert_eq!(chosen(1920, 1080, 30), Some(offer(Mjpeg, 1280, 720, 30)), "the nearest size");

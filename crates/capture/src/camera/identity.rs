@@ -33,7 +33,8 @@ fn by_id(links: &Path, number: u32) -> Option<String> {
 fn by_bus(class: &Path, number: u32) -> Option<String> {
     let node = class.join(format!("video{number}"));
     let parent = fs::canonicalize(node.join("device")).ok()?;
-    let index = fs::read_to_string(node.join("index")).map_or_else(|_| "0".to_owned(), |index| index.trim().to_owned());
+    let index = fs::read_to_string(node.join("index"))
+        .map_or_else(|_| "0".to_owned(), |index| index.trim().to_owned());
     Some(format!("{}-video-index{index}", parent.file_name()?.to_str()?))
 }
 

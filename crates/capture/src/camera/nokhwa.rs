@@ -9,7 +9,8 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nokhwa::utils::{
-    ApiBackend, CameraFormat, CameraIndex, CameraInfo, FrameFormat, RequestedFormat, RequestedFormatType, Resolution,
+    ApiBackend, CameraFormat, CameraIndex, CameraInfo, FrameFormat, RequestedFormat, RequestedFormatType,
+    Resolution,
 };
 use nokhwa::{Buffer, Camera, NokhwaError};
 
@@ -60,7 +61,8 @@ impl Source<Frame> for NokhwaCamera {
     fn open(&mut self) -> Result<Box<dyn Device<Frame>>, DeviceError> {
         let (choice, wanted, clock) = (self.choice.clone(), self.wanted, Arc::clone(&self.clock));
         let body = move |outlet: &Outlet<Frame>| capture(&choice, wanted, clock.as_ref(), outlet);
-        let thread = DeviceThread::spawn(DeviceKind::Camera, &self.gate, WAITING_FRAMES, &self.dropped, body)?;
+        let thread =
+            DeviceThread::spawn(DeviceKind::Camera, &self.gate, WAITING_FRAMES, &self.dropped, body)?;
         self.name = thread.wait_until_open(&self.stop)?;
         Ok(Box::new(OpenCamera(thread)))
     }

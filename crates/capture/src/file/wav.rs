@@ -90,7 +90,8 @@ impl Device<PcmBlock> for OpenFile {
         self.position += sound.len();
         let samples = remix(&sound.samples, sound.format.channels.into(), self.channels);
         if self.resampler.is_none() {
-            self.resampler = Some(Resampler::new(DeviceKind::Microphone, sound.format.rate_hz, self.channels)?);
+            self.resampler =
+                Some(Resampler::new(DeviceKind::Microphone, sound.format.rate_hz, self.channels)?);
         }
         let block = self.resampler.as_mut().and_then(|resampler| resampler.push(samples, capture_us));
         Ok(block.map_or(Next::Nothing, Next::Ready))

@@ -33,7 +33,7 @@ impl Y4mCamera {
 impl Source<Frame> for Y4mCamera {
     fn open(&mut self) -> Result<Box<dyn Device<Frame>>, DeviceError> {
         let thread = read_ahead(DeviceKind::Camera, &self.input, &self.stop, read)?;
-        Ok(Box::new(OpenFile { pace: Pace::new(Arc::clone(&self.clock), thread) , next_number: 0 }))
+        Ok(Box::new(OpenFile { pace: Pace::new(Arc::clone(&self.clock), thread), next_number: 0 }))
     }
 
     fn persistence(&self) -> Persistence {
@@ -153,13 +153,24 @@ fn parse_header(input: &Input, line: &[u8]) -> Result<Header, FileError> {
     for word in words {
         let (tag, value) = word.split_at(word.chars().next().map_or(0, char::len_utf8));
         let side = || {
-            let side: usize = value.parse().ok().filter(|side| (2..=MAX_PICTURE_SIDE as usize).contains(side))?;
+            let side: usize =
+                value.parse().ok().filter(|side| (2..=MAX_PICTURE_SIDE as usize).contains(side))?;
             Some(side)
         };
         match tag {
-            "W" => width = Some(side().ok_or_else(|| malformed(format!("the width \"{value}\" is not usable")))?),
-            "H" => height = Some(side().ok_or_else(|| malformed(format!("the height \"{value}\" is not usable")))?),
-            "F" => rate = Some(parse_rate(value).ok_or_else(|| malformed(format!("the frame rate \"{value}\" is not usable")))?),
+            "W" => {
+                width = Some(side().ok_or_else(|| malformed(format!("the width \"{value}\" is not usable")))?)
+            }
+            "H" => {
+                height =
+                    Some(side().ok_or_else(|| malformed(format!("the height \"{value}\" is not usable")))?)
+            }
+            "F" => {
+                rate = Some(
+                    parse_rate(value)
+                        .ok_or_else(|| malformed(format!("the frame rate \"{value}\" is not usable")))?,
+                )
+            }
             "C" if !matches!(value, "420" | "420jpeg" | "420mpeg2" | "420paldv") => {
                 return Err(FileError::PixelFormat { path: input.name(), found: value.to_owned() });
             }
@@ -197,7 +208,9 @@ mod tests {
 
     #[test]
     fn headers_as_ffmpeg_writes_them_are_understood() {
-        let header = parse("YUV4MPEG2 W640 H360 F30000:1001 Ip A1:1 C420jpeg XYSCSS=420JPEG XCOLORRANGE=LIMITED").unwrap();
+        let header =
+            parse("YUV4MPEG2 W640 H360 F30000:1001 Ip A1:1 C420jpeg XYSCSS=420JPEG XCOLORRANGE=LIMITED")
+                .unwrap();
         let rate = Rate { frames: 30_000, seconds: 1001 };
         assert_eq!(header, Header { width: 640, height: 360, rate, full_range: false });
         assert_eq!(rate.position_us(30_000), 1_001_000_000);

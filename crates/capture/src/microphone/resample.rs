@@ -135,7 +135,10 @@ mod tests {
             let mut loudest = (0.0_f32, 0);
             let mut total = 0;
             for block in &blocks {
-                assert!(block.capture_us.abs_diff(expected_us) <= 1000, "{rate_hz} Hz: blocks are contiguous");
+                assert!(
+                    block.capture_us.abs_diff(expected_us) <= 1000,
+                    "{rate_hz} Hz: blocks are contiguous"
+                );
                 for (n, sample) in block.samples.iter().enumerate() {
                     if *sample > loudest.0 {
                         loudest = (*sample, block.capture_us + samples_us(n as u64, SAMPLE_RATE_HZ));

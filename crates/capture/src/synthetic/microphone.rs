@@ -58,7 +58,8 @@ impl Device<PcmBlock> for OpenMicrophone {
         let first = self.next_sample;
         self.next_sample += BLOCK_SAMPLES;
         let channels = usize::from(self.setup.channels);
-        let samples = (first..self.next_sample).flat_map(|n| std::iter::repeat_n(sound(n), channels)).collect();
+        let samples =
+            (first..self.next_sample).flat_map(|n| std::iter::repeat_n(sound(n), channels)).collect();
         let capture_us = samples_us(first, SAMPLE_RATE_HZ);
         Ok(Next::Ready(PcmBlock { samples, channels: self.setup.channels, capture_us }))
     }
@@ -75,7 +76,7 @@ fn sound(n: u64) -> f32 {
     let rate = u64::from(SAMPLE_RATE_HZ);
     // A loud square wave of 2 kHz: its onset is as steep as 48 kHz allow.
     if n % rate < CLICK_SAMPLES {
-        return if n % rate / 12 % 2 == 0 { CLICK_AMPLITUDE } else { -CLICK_AMPLITUDE };
+        return if (n % rate / 12).is_multiple_of(2) { CLICK_AMPLITUDE } else { -CLICK_AMPLITUDE };
     }
     let period = rate / u64::from(TONE_HZ);
     #[allow(clippy::cast_precision_loss)]
@@ -98,7 +99,10 @@ mod tests {
         while clock.now_us() < 5_500_000 {
             let Next::Ready(block) = microphone.next(Duration::from_millis(100)).unwrap() else { continue };
             assert!(expected_us.is_none_or(|us| us == block.capture_us));
-            assert!(block.capture_us + 10_000 <= clock.now_us(), "nothing is delivered before it was captured");
+            assert!(
+                block.capture_us + 10_000 <= clock.now_us(),
+                "nothing is delivered before it was captured"
+            );
             expected_us = Some(block.capture_us + 10_000);
             blocks += 1;
             if let Some(at) = block.samples.iter().step_by(2).position(|sample| sample.abs() > 0.5) {

@@ -71,7 +71,8 @@ impl Painter {
             return;
         }
         // The landscape drifts by a whole picture in eight seconds; bands move at different speeds.
-        let drift = |speed: u64| usize::try_from(ms * speed * width as u64 / 16_000).unwrap_or(0) % width & !1;
+        let drift =
+            |speed: u64| (usize::try_from(ms * speed * width as u64 / 16_000).unwrap_or(0) % width) & !1;
         for (y, row) in planes.y.chunks_exact_mut(stride).enumerate() {
             let band = y * BANDS / height % BANDS;
             let from = drift(2 + (band as u64 & 1));
@@ -108,13 +109,14 @@ impl Painter {
 /// Which of the seven segments (top, upper left, upper right, middle, lower left, lower right, bottom) a
 /// digit lights, the first in bit 6.
 const SEGMENTS: [u8; 10] = [
-    0b111_0111, 0b001_0010, 0b101_1101, 0b101_1011, 0b011_1010, 0b110_1011, 0b110_1111, 0b101_0010, 0b111_1111,
-    0b111_1011,
+    0b111_0111, 0b001_0010, 0b101_1101, 0b101_1011, 0b011_1010, 0b110_1011, 0b110_1111, 0b101_0010,
+    0b111_1111, 0b111_1011,
 ];
 
 /// The running time for people, `hh:mm:ss.mmm`, on a dark plate in the middle.
 fn digits(picture: &mut I420, ms: u64) {
-    let text = format!("{:02}:{:02}:{:02}.{:03}", ms / 3_600_000 % 100, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000);
+    let text =
+        format!("{:02}:{:02}:{:02}.{:03}", ms / 3_600_000 % 100, ms / 60_000 % 60, ms / 1000 % 60, ms % 1000);
     let (width, height) = (picture.width(), picture.height());
     let unit = (width / 96).min(height / 20);
     if unit == 0 {
@@ -132,7 +134,15 @@ fn digits(picture: &mut I420, ms: u64) {
             continue;
         };
         let lit = SEGMENTS[digit as usize % 10];
-        let boxes = [(0, 0, 5, 1), (0, 0, 1, 4), (4, 0, 1, 4), (0, 3, 5, 1), (0, 4, 1, 4), (4, 4, 1, 4), (0, 7, 5, 1)];
+        let boxes = [
+            (0, 0, 5, 1),
+            (0, 0, 1, 4),
+            (4, 0, 1, 4),
+            (0, 3, 5, 1),
+            (0, 4, 1, 4),
+            (4, 4, 1, 4),
+            (0, 7, 5, 1),
+        ];
         for (segment, (dx, dy, w, h)) in boxes.into_iter().enumerate() {
             if lit >> (6 - segment) & 1 == 1 {
                 rectangle(picture, x + dx * unit, top + dy * unit, w * unit, h * unit, 220);
@@ -156,7 +166,9 @@ mod tests {
 
     #[test]
     fn any_size_can_be_painted_at_any_time() {
-        for (width, height) in [(2, 2), (16, 2000), (50, 50), (96, 20), (97, 21), (320, 180), (641, 361), (1280, 720)] {
+        for (width, height) in
+            [(2, 2), (16, 2000), (50, 50), (96, 20), (97, 21), (320, 180), (641, 361), (1280, 720)]
+        {
             let mut painter = Painter::new(width, height);
             let mut picture = I420::black(width, height);
             for ms in [0, 1, 999, 59_999, 3_599_999, 359_999_999] {

@@ -15,7 +15,7 @@ const LEVELS: [u8; 2] = [16, 235];
 
 /// The first pixel row of the blocks and the height of one block, for a picture of this height.
 pub(super) const fn position(height: usize) -> (usize, usize) {
-    let block_height = if height / 16 > 8 { height / 16 & !1 } else { 8 };
+    let block_height = if height / 16 > 8 { (height / 16) & !1 } else { 8 };
     (height.saturating_sub(ROWS * block_height), block_height)
 }
 
@@ -77,7 +77,8 @@ pub fn read_time_ms(picture: &I420) -> Option<u64> {
     }
     let threshold = (white + black) / 2;
     let bits: Vec<bool> = (0..BLOCKS).map(|block| mean(block) > threshold).collect();
-    let number = |from: usize, to: usize| bits[from..to].iter().fold(0_u64, |n, bit| n << 1 | u64::from(*bit));
+    let number =
+        |from: usize, to: usize| bits[from..to].iter().fold(0_u64, |n, bit| n << 1 | u64::from(*bit));
     let ms = number(2, 34);
     (bits == encode(ms)).then_some(ms)
 }
