@@ -158,6 +158,8 @@ fn yuyv(picture: &mut I420, source_width: usize, buffer: &[u8]) -> Result<(), Co
     let (width, height) = (number(picture.width())?, number(picture.height())?);
     let (y_stride, chroma_stride) = (number(picture.stride())?, number(picture.chroma_stride())?);
     let yuy_stride = number(source_width.next_multiple_of(2) * 2)?;
+    // The conversion insists on a buffer of exactly the rows it reads.
+    let buffer = whole(buffer, yuy_stride as usize * picture.height())?;
     let packed = YuvPackedImage { yuy: buffer, yuy_stride, width, height };
     let planes = picture.planes_mut();
     let mut planar = YuvPlanarImageMut {

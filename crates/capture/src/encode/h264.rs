@@ -17,8 +17,8 @@ use openh264::formats::YUVSource;
 use openh264::{OpenH264API, Timestamp};
 use openh264_sys2::{
     ENCODER_OPTION, ENCODER_OPTION_BITRATE, ENCODER_OPTION_MAX_BITRATE, ENCODER_OPTION_TRACE_CALLBACK,
-    ENCODER_OPTION_TRACE_CALLBACK_CONTEXT, ENCODER_OPTION_TRACE_LEVEL, SBitrateInfo, SPATIAL_LAYER_ALL,
-    WELS_LOG_INFO, WelsTraceCallback,
+    ENCODER_OPTION_TRACE_CALLBACK_CONTEXT, ENCODER_OPTION_TRACE_LEVEL, LAYER_NUM, SBitrateInfo,
+    SPATIAL_LAYER_0, SPATIAL_LAYER_ALL, WELS_LOG_INFO, WelsTraceCallback,
 };
 use protocol::codec::CodecParameters;
 
@@ -49,7 +49,7 @@ impl H264Encoder {
     /// An encoder for pictures of any size at a nominal rate.
     #[must_use]
     pub fn new(fps: u32, bitrate_bps: u32) -> Self {
-        let bitrate_bps = bitrate_bps.clamp(MIN_BITRATE_BPS, MAX_BITRATE_BPS);
+        let bitrate_bps = usable(bitrate_bps);
         Self {
             fps: fps.max(1),
             bitrate_bps,
@@ -133,19 +133,25 @@ impl VideoEncoder for H264Encoder {
     }
 
     fn set_bitrate_bps(&mut self, bitrate_bps: u32) -> Result<(), EncodeError> {
-        let bitrate_bps = bitrate_bps.clamp(MIN_BITRATE_BPS, MAX_BITRATE_BPS);
+        let bitrate_bps = usable(bitrate_bps);
         let raises = bitrate_bps > self.bitrate_bps;
         self.bitrate_bps = bitrate_bps;
         if let Some((encoder, _)) = &mut self.running {
-            // The bit rate may not exceed the maximum, so to raise it the maximum goes first. To lower it
-            // the maximum stays: it would be refused below the current bit rate.
+            // The layer's bit rate may not exceed its maximum, so to raise it the maximum goes first. To
+            // lower it the maximum stays: it would be refused below the current bit rate.
             if raises {
-                set_bitrate(encoder, ENCODER_OPTION_MAX_BITRATE, bitrate_bps)?;
+                set_bitrate(encoder, ENCODER_OPTION_MAX_BITRATE, SPATIAL_LAYER_0, bitrate_bps)?;
             }
-            set_bitrate(encoder, ENCODER_OPTION_BITRATE, bitrate_bps)?;
+            set_bitrate(encoder, ENCODER_OPTION_BITRATE, SPATIAL_LAYER_ALL, bitrate_bps)?;
         }
         Ok(())
     }
+}
+
+/// The nearest bit rate that OpenH264 takes. It computes with 24 bits of precision, and a rounding above the
+/// maximum would be refused.
+fn usable(bitrate_bps: u32) -> u32 {
+    bitrate_bps.clamp(MIN_BITRATE_BPS, MAX_BITRATE_BPS) & !0xff
 }
 
 #[allow(clippy::needless_pass_by_value)]
@@ -154,9 +160,14 @@ fn refused(error: openh264::Error) -> EncodeError {
 }
 
 #[allow(unsafe_code)]
-fn set_bitrate(encoder: &mut Encoder, option: ENCODER_OPTION, bitrate_bps: u32) -> Result<(), EncodeError> {
+fn set_bitrate(
+    encoder: &mut Encoder,
+    option: ENCODER_OPTION,
+    layer: LAYER_NUM,
+    bitrate_bps: u32,
+) -> Result<(), EncodeError> {
     let value = c_int::try_from(bitrate_bps).unwrap_or(c_int::MAX);
-    let mut info = SBitrateInfo { iLayer: SPATIAL_LAYER_ALL, iBitrate: value };
+    let mut info = SBitrateInfo { iLayer: layer, iBitrate: value };
     // SAFETY: both options read an `SBitrateInfo` during the call and keep no pointer to it
     // (`CWelsH264SVCEncoder::SetOption`); the encoder has been initialised, and is borrowed exclusively.
     let code = unsafe { encoder.raw_api().set_option(option, (&raw mut info).cast::<c_void>()) };

@@ -12,6 +12,12 @@ mod time_code;
 
 pub(crate) use camera::SyntheticCamera;
 pub(crate) use microphone::SyntheticMicrophone;
+use std::sync::Arc;
+
+use crate::clock::SessionClock;
+use crate::device::Source;
+use crate::frame::Frame;
+use crate::pcm::PcmBlock;
 pub use picture::{FLASH_LUMA, is_flash};
 pub use time_code::read_time_ms;
 
@@ -26,3 +32,15 @@ pub const CLICK_AMPLITUDE: f32 = 0.9;
 
 /// The length of the click in PCM samples: 2 ms.
 pub const CLICK_SAMPLES: u64 = 96;
+
+/// The synthetic camera, without a session around it. Odd sides are rounded down; `fps` is at least 1.
+#[must_use]
+pub fn camera(clock: Arc<dyn SessionClock>, width: u32, height: u32, fps: u32) -> Box<dyn Source<Frame>> {
+    Box::new(SyntheticCamera::new(clock, width, height, fps))
+}
+
+/// The synthetic microphone with 1 or 2 channels, without a session around it.
+#[must_use]
+pub fn microphone(clock: Arc<dyn SessionClock>, channels: u8) -> Box<dyn Source<PcmBlock>> {
+    Box::new(SyntheticMicrophone::new(clock, channels))
+}

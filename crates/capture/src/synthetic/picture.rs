@@ -91,8 +91,8 @@ impl Painter {
 
     /// A dark ball that swings through the upper half once in four seconds.
     fn ball(&self, picture: &mut I420, ms: u64) {
-        let radius = (self.height / 12).max(2);
-        let travel = self.width.saturating_sub(2 * radius);
+        let radius = self.height / 12;
+        let Some(travel) = self.width.checked_sub(2 * radius) else { return };
         let phase = usize::try_from(ms % 4000).unwrap_or(0);
         let across = if phase < 2000 { phase } else { 4000 - phase } * travel / 2000;
         let stride = picture.stride();
