@@ -7,13 +7,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use capture::encode::VideoEncoder;
 use capture::encode::h264::H264Encoder;
 use capture::{
-    CameraChoice, Device, DeviceChoice, Frame, MonotonicClock, Next, Quality, SessionClock, camera, devices,
+    CameraChoice, CaptureEvent, Config, Device, DeviceChoice, Frame, MonotonicClock, Next, Quality,
+    SessionClock, VideoConfig, camera, devices, start,
 };
 use protocol::codec::CodecParameters;
 
@@ -58,6 +60,50 @@ fn a_v4l2_camera_is_listed_captured_at_its_full_rate_and_encoded() {
     println!("encoded: {units} units of {ENCODED_FRAMES} frames to {}", out.display());
     assert!(units >= ENCODED_FRAMES / 2);
     assert!(fps >= 29.0, "{fps} frames per second");
+}
+
+/// Runs after the test above (the machine runs tests one by one, in the order of their names): the driver cannot
+/// bring back a camera that it has disconnected.
+#[test]
+fn a_v4l2_camera_that_stalls_is_restored_and_one_that_is_unplugged_is_reported() {
+    let choice = CameraChoice::Device(DeviceChoice::Default);
+    let video = VideoConfig { width: 320, height: 180, ..VideoConfig::new(choice, Quality::Q360) };
+    let config = Config { video: Some(video), audio: None };
+    let session = start(&config, Arc::new(MonotonicClock::start())).unwrap();
+    let (mut told, mut units_since) = (Vec::new(), 0);
+    for event in session.events() {
+        match event {
+            CaptureEvent::Unit { .. } => {
+                units_since += 1;
+                match (told.len(), units_since) {
+                    (0, 5) => set_control("percentage_of_dropped_buffers=100"),
+                    (2, 5) => set_control("disconnect=1"),
+                    _ => {}
+                }
+            }
+            CaptureEvent::DeviceLost { error, .. } => {
+                println!("lost: {error}");
+                told.push(error.code());
+                match told.len() {
+                    1 => set_control("percentage_of_dropped_buffers=0"),
+                    _ => session.stop(),
+                }
+            }
+            CaptureEvent::DeviceRestored { away_us, .. } => {
+                println!("restored after {} ms", away_us / 1000);
+                (units_since, _) = (0, told.push("restored"));
+            }
+            CaptureEvent::Ended { failure, .. } => assert_eq!(failure, None),
+            _ => {}
+        }
+    }
+    assert_eq!(told, ["device_stalled", "restored", "device_unplugged"]);
+}
+
+/// Sets a control of the driver that simulates a fault.
+fn set_control(control: &str) {
+    let status = Command::new("v4l2-ctl").args(["-d0", "-c", control]).status().unwrap();
+    assert!(status.success(), "v4l2-ctl -c {control}");
 }
 
 fn next(device: &mut dyn Device<Frame>) -> Frame {
