@@ -25,7 +25,7 @@ use support::{decode_opus, frequency_hz};
 
 /// A PulseAudio of this test's own. Dropping it ends it.
 struct SoundServer {
-    process: Child,
+    daemon: Child,
     folder: PathBuf,
 }
 
@@ -45,8 +45,7 @@ impl SoundServer {
         daemon.args(["-L", "module-native-protocol-unix auth-anonymous=1"]);
         daemon.args(["-L", "module-null-sink sink_name=vspk rate=48000 channels=2"]);
         daemon.stderr(Stdio::null());
-        let process = spawn(daemon, "pulseaudio");
-        let server = Self { process, folder };
+        let server = Self { daemon: spawn(daemon, "pulseaudio"), folder };
         server.wait_until_it_answers();
         assert!(server.control(&["set-default-source", "vspk.monitor"]));
         server
@@ -79,8 +78,8 @@ impl SoundServer {
     }
 
     fn kill(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
     }
 }
 
