@@ -2,7 +2,6 @@
 //!
 //! Runs inside a virtual machine, with `LONGTAKE_VIVID=1` and `/dev/video0`, and leaves what it encoded as Annex B in
 //! `clip.h264` in the folder `LONGTAKE_VIVID_OUT` (default `/out`), to be decoded by the host.
-#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
 use std::fs;

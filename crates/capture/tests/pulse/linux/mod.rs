@@ -6,6 +6,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../support/mod.rs"]
 mod support;
 
 use std::f64::consts::TAU;
