@@ -439,16 +439,13 @@ impl TrackMachine {
     }
 
     fn complete(&mut self, units: u64, durable_units: u64) {
-        let finish_written = matches!(
-            &self.state,
-            State::Linked(Link { stage: Stage::Welcomed(Welcomed { finish_written: Some(_), .. }), .. })
-        );
-        if !finish_written || units != self.next_number || durable_units > units {
+        let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &mut self.state else { return };
+        let finish = welcomed.finish_written.take().filter(|finish| finish.units == units && durable_units <= units);
+        let Some(finish) = finish else {
             return self.drop_link("the server completed something else than this track".to_owned());
-        }
-        if units > 0 {
-            self.spool.forget(&[UnitRange::new(0, units - 1)].into_iter().collect());
-        }
+        };
+        // That is what it means; the acks of some units may have gone down with an earlier connection.
+        self.absorb(&finish.lost.gaps_below(units));
         self.offline = None;
         self.commands.push_back(Command::Disconnect);
         self.state = State::Complete(Completion { units, durable_units });
