@@ -32,7 +32,9 @@ pub enum AddressError {
     #[error("no server is given; write its address, such as 192.168.1.20:8000 or https://media.example.org")]
     Empty,
     /// Another scheme.
-    #[error("{0}:// is not how a server is reached; write http://, https://, ws:// or wss://, or leave it away")]
+    #[error(
+        "{0}:// is not how a server is reached; write http://, https://, ws:// or wss://, or leave it away"
+    )]
     Scheme(String),
     /// A user name or password.
     #[error("an address has no user or password in it; give the access token separately")]
@@ -255,9 +257,13 @@ mod tests {
 
     #[test]
     fn only_this_machine_is_loopback() {
-        for (typed, expected) in
-            [("localhost", true), ("127.0.0.2:1", true), ("[::1]", true), ("10.0.0.1", false), ("a.org", false)]
-        {
+        for (typed, expected) in [
+            ("localhost", true),
+            ("127.0.0.2:1", true),
+            ("[::1]", true),
+            ("10.0.0.1", false),
+            ("a.org", false),
+        ] {
             assert_eq!(typed.parse::<ServerAddress>().unwrap().is_loopback(), expected, "{typed}");
         }
     }

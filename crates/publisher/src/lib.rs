@@ -16,5 +16,5 @@ mod tls;
 pub mod track;
 
 pub use address::{AddressError, ServerAddress};
-pub use publisher::{Config, Publisher, Report, StartError, TrackHandle, TrackReport};
+pub use publisher::{Config, Publisher, Report, StartError, TrackHandle, TrackReport, TrackSettings};
 pub use tls::{TlsError, client_config};

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use protocol::codec::Params;
 use protocol::control::{Device, EventKind};
@@ -34,40 +33,49 @@ pub struct Config {
     pub own_authority: Option<PathBuf>,
     /// The session.
     pub identity: Identity,
-    /// How much video may wait in memory, in bytes. When it is full, the oldest GOP is given up.
-    pub video_spool_bytes: u64,
-    /// How much audio may wait in memory, in bytes. When it is full, the oldest packets are given up.
-    pub audio_spool_bytes: u64,
-    /// How long audio packets may be held back to share a message.
-    pub audio_hold: Duration,
+    /// The picture's queue and socket.
+    pub video: TrackSettings,
+    /// The sound's queue and socket.
+    pub audio: TrackSettings,
+}
+
+/// One track's queue and socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrackSettings {
+    /// How much may wait in memory, in bytes. When it is full, the oldest GOP (video) or the oldest packets
+    /// (audio) are given up.
+    pub spool_bytes: u64,
+    /// The socket's times and sizes.
+    pub pace: Pace,
+}
+
+impl TrackSettings {
+    /// The defaults of a track: 128 MiB of video (over 8 minutes at 2 Mbit/s), or 8 MiB of audio (over 10 minutes).
+    #[must_use]
+    pub const fn of(track: Track) -> Self {
+        let spool_bytes = match track {
+            Track::Video => 128 * 1024 * 1024,
+            Track::Audio => 8 * 1024 * 1024,
+        };
+        Self { spool_bytes, pace: Pace::of(track) }
+    }
 }
 
 impl Config {
-    /// A session with the defaults: 128 MiB of video (over 8 minutes at 2 Mbit/s), 8 MiB of audio
-    /// (over 10 minutes), and no holding back.
+    /// A session with the defaults, without a token.
     #[must_use]
     pub const fn new(server: ServerAddress, identity: Identity) -> Self {
-        Self {
-            server,
-            token: None,
-            own_authority: None,
-            identity,
-            video_spool_bytes: 128 * 1024 * 1024,
-            audio_spool_bytes: 8 * 1024 * 1024,
-            audio_hold: Duration::ZERO,
-        }
+        let (video, audio) = (TrackSettings::of(Track::Video), TrackSettings::of(Track::Audio));
+        Self { server, token: None, own_authority: None, identity, video, audio }
     }
 
     fn machine(&self, track: Track, seed: u64) -> TrackMachine {
-        let spool = match track {
-            Track::Video => MemorySpool::new(self.video_spool_bytes, Overflow::OldestGop),
-            Track::Audio => MemorySpool::new(self.audio_spool_bytes, Overflow::OldestUnit),
+        let (settings, overflow) = match track {
+            Track::Video => (self.video, Overflow::OldestGop),
+            Track::Audio => (self.audio, Overflow::OldestUnit),
         };
-        let mut pace = Pace::of(track);
-        if track == Track::Audio {
-            pace.hold = self.audio_hold;
-        }
-        TrackMachine::new(track, self.identity.clone(), pace, Box::new(spool), seed)
+        let spool = Box::new(MemorySpool::new(settings.spool_bytes, overflow));
+        TrackMachine::new(track, self.identity.clone(), settings.pace, spool, seed)
     }
 }
 
@@ -161,7 +169,8 @@ impl Publisher {
             true => Some(tls::client_config(config.own_authority.as_deref())?),
             false => None,
         };
-        let (status, tells) = (Arc::new(watch::Sender::new(Status::default())), broadcast::Sender::new(TELL_CAPACITY));
+        let (status, tells) =
+            (Arc::new(watch::Sender::new(Status::default())), broadcast::Sender::new(TELL_CAPACITY));
         let mut publisher = Self { tracks: Vec::new(), tasks: Vec::new(), status, tells };
         for &track in tracks {
             let seed = tls::secure_random().map(u64::from_ne_bytes).ok_or(StartError::NoRandomness)?;

@@ -165,11 +165,15 @@ fn closed(error: &Error) -> SocketEvent {
 
 async fn open(endpoint: Endpoint) -> Result<WebSocket, ConnectFailure> {
     let unreachable = |error: &dyn std::fmt::Display| ConnectFailure::Unreachable(error.to_string());
-    let mut request =
-        endpoint.server.socket_url(endpoint.track).into_client_request().map_err(|error| unreachable(&error))?;
+    let mut request = endpoint
+        .server
+        .socket_url(endpoint.track)
+        .into_client_request()
+        .map_err(|error| unreachable(&error))?;
     if let Some(token) = &endpoint.token {
         let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.expose())).map_err(|_| {
-            let message = "the access token has characters that cannot be sent; give the one that the server has";
+            let message =
+                "the access token has characters that cannot be sent; give the one that the server has";
             let code = protocol::error::ErrorCode::Unauthorized;
             ConnectFailure::Refused(protocol::error::ErrorBody::new(code, message))
         })?;
@@ -206,7 +210,9 @@ fn reason_of(error: &Error, server: &ServerAddress) -> String {
     }
     let reason = error.to_string();
     if reason.contains("certificate") {
-        return format!("{server} is not trusted: {reason}; if it is your own, name its authority's certificate file");
+        return format!(
+            "{server} is not trusted: {reason}; if it is your own, name its authority's certificate file"
+        );
     }
     format!("cannot reach {server}: {reason}")
 }

@@ -12,7 +12,9 @@ use rustls::{ClientConfig, RootCertStore};
 #[non_exhaustive]
 pub enum TlsError {
     /// The file cannot be read, or is not PEM.
-    #[error("{path}: {source}; give a PEM file with the certificate of the authority that signed the server's")]
+    #[error(
+        "{path}: {source}; give a PEM file with the certificate of the authority that signed the server's"
+    )]
     File {
         /// The file.
         path: PathBuf,

@@ -12,12 +12,10 @@ use protocol::unit::{Unit, decode_message};
 use protocol::{ResumeKey, SessionId, Track, UnitRanges};
 use publisher::spool::{MemorySpool, Overflow};
 use publisher::status::Phase;
-use publisher::track::{
-    Command, ConnectFailure, Identity, Message, Pace, SocketEvent, TrackMachine,
-};
+use publisher::track::{Command, ConnectFailure, Identity, Message, Pace, SocketEvent, TrackMachine};
 use testkit::units::{UnitSource, params};
 
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 200;
 /// The network is bad for so long; the track has units for so long, too.
 const BAD_FOR: Duration = Duration::from_secs(40);
 /// A run that is not complete by then never will be.
@@ -27,12 +25,24 @@ const PATIENCE: Duration = Duration::from_secs(400);
 enum Arrival {
     NextUnit,
     Finish,
-    AtMachine { connection: u32, event: SocketEvent },
-    AtServer { connection: u32, message: Message },
+    AtMachine {
+        connection: u32,
+        event: SocketEvent,
+    },
+    AtServer {
+        connection: u32,
+        message: Message,
+    },
     /// The server made durable what it had received.
-    Durable { connection: u32, units: UnitRanges },
+    Durable {
+        connection: u32,
+        units: UnitRanges,
+    },
     /// The connection breaks; in silence, or so that the machine learns of it.
-    Break { connection: u32, silent: bool },
+    Break {
+        connection: u32,
+        silent: bool,
+    },
 }
 
 /// A server that keeps what is durable and forgets everything else with the connection.

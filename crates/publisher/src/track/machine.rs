@@ -7,30 +7,22 @@ use protocol::control::{
     ControlError, Event, EventKind, Finish, Hello, PublisherMessage, ServerMessage, Welcome,
 };
 use protocol::error::{ErrorBody, ErrorCode};
-use protocol::limits::{
-    MAX_DURATION_90K, MAX_EVENTS, MAX_PARAMS_CHANGES, MAX_PTS_90K, MAX_RANGES, MAX_TEXT_BYTES,
-    MAX_UNIT_BYTES, MAX_UNIT_NUMBER, MAX_UNITS_PER_MESSAGE,
-};
-use protocol::unit::{Unit, UnitError};
-use protocol::{PROTOCOL_VERSION, Track, UnitRange, UnitRanges};
+use protocol::limits::{MAX_EVENTS, MAX_PARAMS_CHANGES, MAX_RANGES, MAX_TEXT_BYTES, MAX_UNITS_PER_MESSAGE};
+use protocol::unit::Unit;
+use protocol::{PROTOCOL_VERSION, Track, UnitRanges};
 
+use super::acceptable::check;
 use super::link::{InFlight, LaneChoice, Link, Stage, Welcomed};
-use super::{
-    Command, Completion, ConnectFailure, Identity, Message, Pace, PushError, SocketEvent, Tell, refusal,
-};
+use super::losses::{Losses, coarser};
+use super::refusal::{printable, refusal_of_close, shown};
+use super::{Command, Completion, ConnectFailure, Identity, Message, Pace, PushError, SocketEvent, Tell};
 use crate::backoff::Backoff;
 use crate::latency::Latency;
-use crate::spool::{GivenUp, Spool};
+use crate::spool::Spool;
 use crate::status::{Counters, Phase, TrackStatus};
 
 /// Commands that nobody has polled yet. Only [`Command::Tell`] is dropped when there are as many.
 const COMMAND_CAPACITY: usize = 64;
-
-/// While units are being given up, the recording is told of it this often.
-const LOSS_EVENT_INTERVAL: Duration = Duration::from_secs(10);
-
-/// The longest text of an error that is shown to a person, in characters.
-const SHOWN_CHARS: usize = 300;
 
 /// One track's socket. The module's documentation states how to use it and what it promises.
 pub struct TrackMachine {
@@ -51,7 +43,7 @@ pub struct TrackMachine {
     end_90k: u64,
     finished: bool,
     durable: UnitRanges,
-    given_up: GivenUpUnits,
+    losses: Losses,
     /// The oldest unit that waits for others to share its message, and how many bytes wait.
     held: Option<(Duration, usize)>,
 
@@ -77,15 +69,6 @@ enum State {
     Complete(Completion),
 }
 
-/// Units that were given up and that the recording has not been told of.
-#[derive(Debug, Default)]
-struct GivenUpUnits {
-    units: UnitRanges,
-    at_90k: u64,
-    /// Not before this time is it told.
-    quiet_until: Duration,
-}
-
 impl TrackMachine {
     /// A track without units. It connects once it has codec parameters.
     #[must_use]
@@ -105,7 +88,7 @@ impl TrackMachine {
             end_90k: 0,
             finished: false,
             durable: UnitRanges::new(),
-            given_up: GivenUpUnits::default(),
+            losses: Losses::default(),
             held: None,
             offline: None,
             written_below: 0,
@@ -160,11 +143,8 @@ impl TrackMachine {
         self.counters.payload_bytes += unit.payload.len() as u64;
         let held = self.held.get_or_insert((now, 0));
         held.1 += unit.encoded_bytes();
-        for GivenUp { units, pts_90k } in self.spool.push(unit) {
-            if self.given_up.units.is_empty() {
-                self.given_up.at_90k = pts_90k;
-            }
-            self.given_up.units.insert_range(units);
+        for given_up in self.spool.push(unit) {
+            self.losses.add(given_up);
         }
         Ok(())
     }
@@ -215,7 +195,7 @@ impl TrackMachine {
                 ConnectFailure::Unreachable(reason) => self.rest(reason),
             },
             (SocketEvent::Closed { code, reason }, State::Linked(_)) => {
-                match code.and_then(|code| refusal::refusal_of_close(code, &reason)) {
+                match code.and_then(|code| refusal_of_close(code, &reason)) {
                     Some(error) => self.refused(error),
                     None if reason.is_empty() => self.rest("the connection was closed".to_owned()),
                     None => self.rest(reason),
@@ -263,9 +243,9 @@ impl TrackMachine {
             State::Resting { until } => Some(*until),
             State::Linked(link) => {
                 let held_until = self.held.map(|(since, _)| since + self.pace.hold);
-                let loss_told_at = (!self.given_up.units.is_empty()).then_some(self.given_up.quiet_until);
                 // What is already due waits for the socket to take a message, not for the clock.
-                let later = [held_until, loss_told_at].into_iter().flatten().filter(|&at| at > self.now);
+                let later =
+                    [held_until, self.losses.due_at()].into_iter().flatten().filter(|&at| at > self.now);
                 Some(later.fold(link.next_timeout(&self.pace), Duration::min))
             }
             State::Waiting | State::NeedsYou(_) | State::Complete(_) => None,
@@ -293,7 +273,9 @@ impl TrackMachine {
             return Some(Message::Ping);
         }
         self.tell_losses();
-        let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &mut self.state else { return None };
+        let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &mut self.state else {
+            return None;
+        };
         if let Some(params) = self.params.get(welcomed.params_written) {
             welcomed.params_written += 1;
             return Some(Message::Text(PublisherMessage::Params(params.clone()).to_json()));
@@ -373,7 +355,8 @@ impl TrackMachine {
         let message = match ServerMessage::parse(text) {
             Ok(message) => message,
             Err(error @ (ControlError::UnknownType(_) | ControlError::Version(_))) => {
-                let message = format!("the server speaks another version ({error}); update this program or it");
+                let message =
+                    format!("the server speaks another version ({error}); update this program or it");
                 return self.refused_on_link(ErrorBody::new(ErrorCode::UnsupportedVersion, message));
             }
             Err(error) => return self.drop_link(format!("the server sent nonsense: {error}")),
@@ -384,9 +367,13 @@ impl TrackMachine {
             Stage::Welcomed(_) => (true, None),
         };
         match message {
-            ServerMessage::Welcome(welcome) if let Some(params_told) = params_told => self.welcome(welcome, params_told),
+            ServerMessage::Welcome(welcome) if let Some(params_told) = params_told => {
+                self.welcome(welcome, params_told)
+            }
             ServerMessage::Ack { durable } if welcomed => self.ack(&durable),
-            ServerMessage::Complete { units, durable_units } if welcomed => self.complete(units, durable_units),
+            ServerMessage::Complete { units, durable_units } if welcomed => {
+                self.complete(units, durable_units)
+            }
             ServerMessage::KeyframeRequest {} => self.tell(Tell::KeyframeRequest),
             ServerMessage::Viewers { count } => self.tell(Tell::Viewers(count)),
             ServerMessage::Notice(notice) => self.tell(Tell::Notice(shown(notice))),
@@ -397,7 +384,8 @@ impl TrackMachine {
 
     fn welcome(&mut self, welcome: Welcome, params_written: usize) {
         if welcome.durable.last().is_some_and(|last| last >= self.next_number) {
-            let message = "the server holds units of this session that this device never made; start a new session";
+            let message =
+                "the server holds units of this session that this device never made; start a new session";
             return self.refused_on_link(ErrorBody::new(ErrorCode::UnitOutOfRange, message));
         }
         self.absorb(&welcome.durable);
@@ -440,7 +428,8 @@ impl TrackMachine {
 
     fn complete(&mut self, units: u64, durable_units: u64) {
         let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &mut self.state else { return };
-        let finish = welcomed.finish_written.take().filter(|finish| finish.units == units && durable_units <= units);
+        let finish =
+            welcomed.finish_written.take().filter(|finish| finish.units == units && durable_units <= units);
         let Some(finish) = finish else {
             return self.drop_link("the server completed something else than this track".to_owned());
         };
@@ -467,7 +456,9 @@ impl TrackMachine {
     }
 
     fn next_units(&mut self) -> Option<Message> {
-        let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &mut self.state else { return None };
+        let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &mut self.state else {
+            return None;
+        };
         if let Some((since, bytes)) = self.held
             && self.now < since + self.pace.hold
             && bytes < self.pace.shared_message_bytes
@@ -549,17 +540,12 @@ impl TrackMachine {
     /// Turns what was given up into an event, once it is sure and not too often.
     fn tell_losses(&mut self) {
         let welcomed = matches!(&self.state, State::Linked(Link { stage: Stage::Welcomed(_), .. }));
-        let due = self.finished || self.now >= self.given_up.quiet_until;
-        if self.given_up.units.is_empty() || !welcomed || !due {
-            return;
-        }
-        let GivenUpUnits { units, at_90k, .. } = std::mem::take(&mut self.given_up);
-        self.given_up.quiet_until = self.now + LOSS_EVENT_INTERVAL;
-        // Units that were in flight when they were given up may have arrived all the same.
-        let lost: UnitRanges = self.lost().as_slice().iter().filter_map(|&range| overlap(range, &units)).collect();
-        if !lost.is_empty() {
-            let detail = format!("{} units given up, the queue was full: {lost}", lost.count());
-            self.event(self.now, EventKind::UnitsLost, at_90k, &detail);
+        let due = self.losses.due_at().is_some_and(|due| self.finished || self.now >= due);
+        if welcomed && due {
+            let lost = self.lost();
+            if let Some((at_90k, detail)) = self.losses.take(self.now, &lost) {
+                self.event(self.now, EventKind::UnitsLost, at_90k, &detail);
+            }
         }
     }
 
@@ -606,53 +592,4 @@ impl TrackMachine {
         };
         self.state = State::Resting { until: self.now + self.backoff.next_wait() };
     }
-}
-
-/// Whether a unit has the expected number and can go over the wire.
-fn check(unit: &Unit, expected: u64) -> Result<(), PushError> {
-    let number = unit.number;
-    if number != expected {
-        return Err(PushError::NotConsecutive { number, expected });
-    }
-    if number >= MAX_UNIT_NUMBER {
-        return Err(UnitError::Number(number).into());
-    }
-    if unit.payload.is_empty() {
-        return Err(UnitError::NoPayload(number).into());
-    }
-    if unit.payload.len() > MAX_UNIT_BYTES {
-        return Err(UnitError::PayloadTooLarge(u32::try_from(unit.payload.len()).unwrap_or(u32::MAX)).into());
-    }
-    let capture_bound_us = MAX_PTS_90K / 9 * 100;
-    if unit.pts_90k >= MAX_PTS_90K || unit.duration_90k > MAX_DURATION_90K || unit.capture_us >= capture_bound_us {
-        return Err(UnitError::Time(number).into());
-    }
-    Ok(())
-}
-
-/// The part of a range that spans the set's units within it; none if there are none.
-fn overlap(range: UnitRange, set: &UnitRanges) -> Option<UnitRange> {
-    let within = |have: &&UnitRange| have.first <= range.last && have.last >= range.first;
-    let first = set.as_slice().iter().find(within)?.first.max(range.first);
-    let last = set.as_slice().iter().rfind(within)?.last.min(range.last);
-    Some(UnitRange::new(first, last))
-}
-
-/// The set in at most `ranges` ranges: everything from the last of them on melts into one.
-fn coarser(set: &UnitRanges, ranges: usize) -> UnitRanges {
-    let (kept, rest) = set.as_slice().split_at(ranges.saturating_sub(1));
-    let mut coarse: UnitRanges = kept.iter().copied().collect();
-    if let (Some(first), Some(last)) = (rest.first(), rest.last()) {
-        coarse.insert_range(UnitRange::new(first.first, last.last));
-    }
-    coarse
-}
-
-fn shown(error: ErrorBody) -> ErrorBody {
-    ErrorBody { message: printable(&error.message), ..error }
-}
-
-/// A peer's text as it may stand on a terminal: short, and without control characters.
-fn printable(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(SHOWN_CHARS).collect()
 }

@@ -23,7 +23,9 @@
 //! 6. At most one connection exists: `Connect` comes only after the former one is closed or
 //!    `Disconnect` was given.
 
+mod acceptable;
 mod link;
+mod losses;
 mod machine;
 mod refusal;
 

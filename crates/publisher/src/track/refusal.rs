@@ -4,6 +4,9 @@ use protocol::error::{ErrorBody, ErrorCode};
 
 use super::ConnectFailure;
 
+/// The longest text of an error that is shown to a person, in characters.
+const SHOWN_CHARS: usize = 300;
+
 /// The meaning of an HTTP answer other than 101.
 ///
 /// A server of this project sends an [`ErrorBody`]; a proxy before it sends anything. `location` is
@@ -43,6 +46,16 @@ pub fn refusal_of_close(close_code: u16, reason: &str) -> Option<ErrorBody> {
     let code = ErrorCode::ALL.into_iter().find(|code| code.close_code() == close_code)?;
     let message = if reason.is_empty() { "the server closed the connection" } else { reason };
     Some(ErrorBody::new(code, message))
+}
+
+/// The error as it may be shown.
+pub(super) fn shown(error: ErrorBody) -> ErrorBody {
+    ErrorBody { message: printable(&error.message), ..error }
+}
+
+/// A peer's text as it may stand on a terminal: short, and without control characters.
+pub(super) fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(SHOWN_CHARS).collect()
 }
 
 #[cfg(test)]
