@@ -1,2 +1,91 @@
-//! .
-fn main() {}
+//! The developer commands: everything a person or CI does with this repository is `cargo xtask <command>`.
+
+mod codegen;
+mod demo;
+mod fuzz;
+mod http;
+mod packages;
+mod program;
+mod run;
+mod suite;
+mod tidy;
+mod vivid;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use packages::Purpose;
+use workspace::Workspace;
+
+/// The developer commands of Longtake.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build, start the server, and publish from this machine's camera and microphone (synthetic ones if it has none).
+    Demo(demo::Options),
+    /// Run everything that CI runs: format, lints, all tests, documentation, house rules, fuzz targets, a real camera.
+    Test(suite::Options),
+    /// Install the system packages that the other commands need, and do nothing else.
+    Setup,
+    /// Check the house rules: layering, names, lengths, and what may stand where.
+    Tidy,
+    /// Write the TypeScript types from the Rust types.
+    Codegen(codegen::Options),
+    /// Run the capture crate's tests of a real V4L2 camera, in a virtual machine that has one.
+    Vivid(vivid::Options),
+    /// Measure: `bench ingest` or `bench capture`, with the benchmark's own arguments after it.
+    Bench {
+        /// What to measure, and the benchmark's own arguments.
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Kill the server at random instants under load, and prove that nothing acknowledged is lost.
+    Torture {
+        /// The torture's own arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Run the fuzz targets for a while.
+    Fuzz(fuzz::Options),
+}
+
+fn main() -> ExitCode {
+    match dispatch(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<()> {
+    let workspace = Workspace::locate()?;
+    match cli.command {
+        Command::Demo(options) => demo::run(&workspace, &options),
+        Command::Test(options) => suite::run(&workspace, &options),
+        Command::Setup => packages::ensure(Purpose::Test),
+        Command::Tidy => tidy::run(&workspace),
+        Command::Codegen(options) => codegen::run(&workspace, &options),
+        Command::Vivid(options) => vivid::run(&workspace, &options),
+        Command::Bench { args } => bench(&workspace, &args),
+        Command::Torture { args } => bench(&workspace, &[vec!["torture".to_owned()], args].concat()),
+        Command::Fuzz(options) => fuzz::run(&workspace, &options),
+    }
+}
+
+/// The measurements live in a crate of their own, so that these commands stay quick to compile.
+fn bench(workspace: &Workspace, args: &[String]) -> anyhow::Result<()> {
+    packages::ensure(Purpose::Test)?;
+    let mut command = workspace.cargo();
+    command.args(["run", "--quiet", "--release", "--package", "bench", "--"]).args(args);
+    run::checked(&mut command)
+}
