@@ -6,6 +6,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use ingest_server::ingest::{Record, StoredTrack, Ticket};
 use media::mp4::read_fragment;
+use protocol::codec::{CodecParameters, Params};
 use protocol::error::{ErrorBody, ErrorCode};
 use protocol::unit::Unit;
 use protocol::{UnitRange, UnitRanges};
@@ -24,6 +25,20 @@ pub(crate) enum Fault {
     AltersPayloads,
     /// After a restart it does not know which units it has.
     ForgetsRanges,
+}
+
+/// What the encoder has made so far.
+#[derive(Debug, Default)]
+pub(crate) struct Made {
+    pub(crate) units: Vec<Unit>,
+    pub(crate) params: Vec<Params>,
+}
+
+impl Made {
+    fn parameters(&self, unit: u64) -> &CodecParameters {
+        let at = self.params.partition_point(|params| params.from_unit <= unit);
+        &self.params[at - 1].parameters
+    }
 }
 
 /// One track's recordings: durable ones, and those on their way.
@@ -51,7 +66,14 @@ impl Disk {
             let start = between(rng, Duration::ZERO, until);
             (start, start + between(rng, Duration::from_millis(100), Duration::from_secs(10)))
         });
-        Self { fault, stored: StoredTrack::default(), waiting: VecDeque::new(), free_at: Duration::ZERO, full, errors: 0 }
+        Self {
+            fault,
+            stored: StoredTrack::default(),
+            waiting: VecDeque::new(),
+            free_at: Duration::ZERO,
+            full,
+            errors: 0,
+        }
     }
 
     /// What is durable: what the server finds again after a restart.
@@ -69,7 +91,13 @@ impl Disk {
     }
 
     /// Begins to write a record; returns when it is durable, or its ticket if it tells so at once.
-    pub(crate) fn write(&mut self, rng: &mut Rng, now: Duration, ticket: Ticket, record: Record) -> Option<Ticket> {
+    pub(crate) fn write(
+        &mut self,
+        rng: &mut Rng,
+        now: Duration,
+        ticket: Ticket,
+        record: Record,
+    ) -> Option<Ticket> {
         // Mostly a quick group commit, now and then a disk that is busy with something else.
         let takes = match rng.u8(0..40) {
             0 => between(rng, Duration::from_millis(300), Duration::from_secs(4)),
@@ -86,7 +114,7 @@ impl Disk {
     }
 
     /// Ends the writes that are done by now.
-    pub(crate) fn done(&mut self, now: Duration, made: &[Unit]) -> Vec<(Ticket, Result<(), ErrorBody>)> {
+    pub(crate) fn done(&mut self, now: Duration, made: &Made) -> Vec<(Ticket, Result<(), ErrorBody>)> {
         let mut outcomes = Vec::new();
         while self.waiting.front().is_some_and(|waiting| waiting.done_at <= now) {
             let Some(Waiting { ticket, record, .. }) = self.waiting.pop_front() else { break };
@@ -103,7 +131,7 @@ impl Disk {
     }
 
     /// The power goes: of what was being written a first part may have made it, the rest has not.
-    pub(crate) fn crash(&mut self, rng: &mut Rng, now: Duration, made: &[Unit]) {
+    pub(crate) fn crash(&mut self, rng: &mut Rng, now: Duration, made: &Made) {
         let kept = rng.usize(0..=self.waiting.len());
         let full = self.full.is_some_and(|(start, end)| start <= now && now < end);
         let waiting = std::mem::take(&mut self.waiting);
@@ -115,7 +143,7 @@ impl Disk {
         self.free_at = now;
     }
 
-    fn keep(&mut self, record: Record, made: &[Unit]) {
+    fn keep(&mut self, record: Record, made: &Made) {
         match record {
             Record::Opened { params, .. } => self.stored.params = params,
             Record::Params(params) => {
@@ -130,10 +158,17 @@ impl Disk {
                 let part = record.part;
                 let units = UnitRange::new(part.first_unit, part.next_unit() - 1);
                 for number in units.first..=units.last {
-                    assert!(!self.stored.durable.contains(number), "invariant: unit {number} is stored twice");
+                    assert!(
+                        !self.stored.durable.contains(number),
+                        "invariant: unit {number} is stored twice"
+                    );
                 }
                 if self.fault == Fault::ForgetsParts && part.first_unit % 7 == 3 {
                     return;
+                }
+                for number in [units.first, units.last] {
+                    let parameters = made.parameters(number);
+                    assert_eq!(&record.parameters, parameters, "invariant: a part knows what decodes it");
                 }
                 let mut fragment = part.fragment.to_vec();
                 if self.fault == Fault::AltersPayloads
@@ -141,7 +176,7 @@ impl Disk {
                 {
                     *last ^= 1;
                 }
-                check_fragment(&fragment, &made[units.first as usize..=units.last as usize]);
+                check_fragment(&fragment, &made.units[units.first as usize..=units.last as usize]);
                 self.stored.insert(units, part.payload_bytes, part.pts_90k, part.end_90k());
             }
         }
@@ -155,7 +190,11 @@ fn check_fragment(fragment: &[u8], made: &[Unit]) {
     let mut at = index.payload_offset as usize;
     for (sample, unit) in index.samples.iter().zip(made) {
         let end = at + sample.bytes as usize;
-        assert!(fragment[at..end] == unit.payload, "invariant: unit {} is stored as it was made", unit.number);
+        assert!(
+            fragment[at..end] == unit.payload,
+            "invariant: unit {} is stored as it was made",
+            unit.number
+        );
         at = end;
     }
     assert_eq!(index.pts_90k, made[0].pts_90k, "invariant: a stored part has its time");

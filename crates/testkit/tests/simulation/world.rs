@@ -8,16 +8,16 @@ use bytes::Bytes;
 use fastrand::Rng;
 use ingest_server::ingest::{ConnectionId, TrackIngest, TrackSettings, Transmit};
 use media::part::PartLimits;
+use protocol::codec::{CodecParameters, Params};
 use protocol::control::{Device, EventKind, Limits, PublisherMessage, ServerMessage};
 use protocol::limits::{MAX_MESSAGE_BYTES, MAX_UNIT_BYTES};
-use protocol::unit::Unit;
 use protocol::{ResumeKey, SessionId, Track};
 use publisher::spool::{MemorySpool, Overflow};
 use publisher::track::{Command, ConnectFailure, Identity, Message, Pace, SocketEvent, TrackMachine};
 use testkit::network::{Path, Weather, between};
 use testkit::units::{UnitSource, params};
 
-use crate::disk::{Disk, Fault};
+use crate::disk::{Disk, Fault, Made};
 
 /// What the publisher's kernel buffers before a write has to wait.
 const SEND_BUFFER: Duration = Duration::from_millis(300);
@@ -101,7 +101,7 @@ struct TrackWorld {
     next_event: u64,
 
     source: UnitSource,
-    made: Vec<Unit>,
+    made: Made,
     last_unit: u64,
     spool_bytes: u64,
     machine: TrackMachine,
@@ -161,8 +161,13 @@ impl TrackWorld {
             started_unix_ms: 1_700_000_000_000,
         };
         let pace = Pace { in_flight_bytes: rng.u64(8_192..400_000), ..Pace::of(track) };
-        let machine =
-            TrackMachine::new(track, identity, pace, Box::new(MemorySpool::new(spool_bytes, overflow)), rng.u64(..));
+        let machine = TrackMachine::new(
+            track,
+            identity,
+            pace,
+            Box::new(MemorySpool::new(spool_bytes, overflow)),
+            rng.u64(..),
+        );
         let settings = TrackSettings {
             part: PartLimits { duration_90k: 27_000, payload_bytes: 1 << 20 },
             part_wait: Duration::from_millis(400),
@@ -181,7 +186,7 @@ impl TrackWorld {
             events: BTreeMap::new(),
             next_event: 0,
             source: UnitSource::new(track, rng.u64(..)),
-            made: Vec::new(),
+            made: Made::default(),
             last_unit: UnitSource::rate(track) * u64::try_from(length.as_millis()).unwrap() / 1_000,
             spool_bytes,
             machine,
@@ -222,13 +227,16 @@ impl TrackWorld {
     }
 
     fn run(mut self) -> Outcome {
-        self.machine.params(self.now, params(self.track)).unwrap();
+        self.change_params(params(self.track));
         self.at(Duration::ZERO, Event::Unit);
         self.settle();
         let mut ends_by = None;
         while self.machine.completion().is_none() {
             let Some(Reverse((time, id))) = self.queue.pop() else {
-                panic!("invariant: something is always due until the track is complete: {:?}", self.machine.status());
+                panic!(
+                    "invariant: something is always due until the track is complete: {:?}",
+                    self.machine.status()
+                );
             };
             self.now = time;
             if self.queue.len() < 2 || ends_by.is_none() {
@@ -286,7 +294,7 @@ impl TrackWorld {
     }
 
     fn make_unit(&mut self) {
-        if self.made.len() as u64 == self.last_unit {
+        if self.made.units.len() as u64 == self.last_unit {
             self.machine.finish(self.now);
             return;
         }
@@ -294,10 +302,19 @@ impl TrackWorld {
         if self.rng.u16(0..500) == 0 {
             self.machine.event(self.now, EventKind::FramesDropped, unit.pts_90k, "3 frames");
         }
-        self.made.push(unit.clone());
+        if unit.key && unit.number > 0 && self.rng.u16(0..200) == 0 {
+            self.change_params(other_params(self.track, &self.made.params, unit.number));
+        }
+        self.made.units.push(unit.clone());
         self.machine.push(self.now, unit).unwrap();
-        let next = Duration::from_micros(self.made.len() as u64 * 1_000_000 / UnitSource::rate(self.track));
+        let next =
+            Duration::from_micros(self.made.units.len() as u64 * 1_000_000 / UnitSource::rate(self.track));
         self.at(next, Event::Unit);
+    }
+
+    fn change_params(&mut self, params: Params) {
+        self.made.params.push(params.clone());
+        self.machine.params(self.now, params).unwrap();
     }
 
     // The network.
@@ -372,7 +389,8 @@ impl TrackWorld {
     // The server.
 
     fn arrive(&mut self, id: u64, message: Up) {
-        let Some(connection) = self.connections.get_mut(&id).filter(|connection| connection.server_open) else {
+        let Some(connection) = self.connections.get_mut(&id).filter(|connection| connection.server_open)
+        else {
             return;
         };
         let Some(ingest) = &mut self.ingest else { return };
@@ -422,7 +440,11 @@ impl TrackWorld {
         if let Some(due) = due.into_iter().flatten().min() {
             // One that lies in the past is due now, and must not stop the clock.
             let due = due.max(self.now + Duration::from_micros(100));
-            if !self.queue.iter().any(|Reverse((time, id))| *time == due && matches!(self.events[id], Event::Clock)) {
+            if !self
+                .queue
+                .iter()
+                .any(|Reverse((time, id))| *time == due && matches!(self.events[id], Event::Clock))
+            {
                 self.at(due, Event::Clock);
             }
         }
@@ -521,12 +543,30 @@ impl TrackWorld {
         let completion = self.machine.completion().unwrap();
         let stored = self.disk.stored();
         assert_eq!(completion.units, self.last_unit, "invariant: all units are counted");
-        assert_eq!(completion.durable_units, stored.durable.count(), "invariant: the durable ones are counted");
+        assert_eq!(
+            completion.durable_units,
+            stored.durable.count(),
+            "invariant: the durable ones are counted"
+        );
         assert!(stored.is_complete(), "invariant: the server knows that the track is complete");
         let lost = self.machine.status().counters.lost_units;
-        assert_eq!(stored.durable.gaps_below(self.last_unit).count(), lost, "invariant: gaps are what was given up");
+        assert_eq!(
+            stored.durable.gaps_below(self.last_unit).count(),
+            lost,
+            "invariant: gaps are what was given up"
+        );
         if self.spool_bytes >= 64 << 20 {
             assert_eq!(lost, 0, "invariant: nothing is lost while the spool has room");
         }
     }
+}
+
+/// Parameters that differ from the newest ones: a screen turned, a microphone changed.
+fn other_params(track: Track, before: &[Params], from_unit: u64) -> Params {
+    let mut parameters = params(track).parameters;
+    match &mut parameters {
+        CodecParameters::H264 { frame_duration_90k, .. } => *frame_duration_90k += before.len() as u32,
+        CodecParameters::Opus { pre_skip_48k, .. } => *pre_skip_48k += before.len() as u16,
+    }
+    Params { from_unit, parameters }
 }
