@@ -66,8 +66,11 @@ impl H264Encoder {
         90_000 / self.fps
     }
 
-    /// A new encoder for a new size: OpenH264's own restart would forget the current bit rate.
-    fn start(&self) -> Result<Encoder, EncodeError> {
+    /// OpenH264 alone, set up as it is used here: what the rest of the capture path is measured against.
+    ///
+    /// # Errors
+    /// [`EncodeError`] when OpenH264 refuses the settings.
+    pub fn bare(&self) -> Result<Encoder, EncodeError> {
         #[allow(clippy::cast_precision_loss)]
         let rate = FrameRate::from_hz(self.fps as f32);
         let config = EncoderConfig::new()
@@ -101,7 +104,8 @@ impl VideoEncoder for H264Encoder {
                 encoder
             }
             _ => {
-                let encoder = self.start()?;
+                // A new encoder for a new size: OpenH264's own restart would forget the current bit rate.
+                let encoder = self.bare()?;
                 &mut self.running.insert((encoder, size)).0
             }
         };
@@ -215,7 +219,7 @@ pub fn has_assembly() -> bool {
         return true;
     }
     let bare = AtomicBool::new(false);
-    let Ok(mut encoder) = H264Encoder::new(30, 100_000).start() else { return true };
+    let Ok(mut encoder) = H264Encoder::new(30, 100_000).bare() else { return true };
     trace_to(&mut encoder, &bare);
     let picture = I420::black(16, 16);
     let outcome = encoder.encode_at(&Picture(&picture), Timestamp::ZERO).map(|_| ());
