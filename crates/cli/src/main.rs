@@ -8,6 +8,7 @@ mod feed;
 mod interrupts;
 mod measures;
 mod outcome;
+mod screen;
 mod sources;
 mod status_line;
 

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::measures::clock_face;
 
-/// A line longer than this would wrap on a narrow terminal, and a carriage return would not take it back.
-const WIDTH: usize = 79;
+/// A longer line would wrap on a narrow terminal, and a carriage return would not take it back.
+pub(crate) const TERMINAL_WIDTH: usize = 79;
 
 /// Turns statuses into lines; remembers the last one, because rates are differences.
 #[derive(Debug, Default)]
@@ -46,8 +46,7 @@ impl StatusLine {
                 track_text(track, status, rate)
             })
             .collect();
-        let line = format!("{} {}", clock_face(elapsed), tracks.join(" | "));
-        line.chars().take(WIDTH).collect()
+        format!("{} {}", clock_face(elapsed), tracks.join(" | "))
     }
 
     /// The line for scripts.
@@ -194,15 +193,13 @@ mod tests {
     }
 
     #[test]
-    fn trouble_shows_and_the_line_never_wraps() {
+    fn trouble_shows() {
         let mut line = StatusLine::default();
         let mut audio = track(Phase::CatchingUp, 123_456, 0, 120_000);
         audio.counters.lost_units = 7;
         let status = Status { audio: Some(audio), ..Status::default() };
         let text = line.render(Duration::from_secs(5), &status);
         assert_eq!(text, "00:05 audio catching up 0 kbit/s 120000/123456 3.2 s behind LOST 7");
-        let status = both(track(offline("x"), 9_999_999, 0, 9_000_000), track(offline("x"), 9_999_999, 0, 0));
-        assert_eq!(line.render(Duration::from_secs(90_000), &status).chars().count(), WIDTH);
     }
 
     #[test]

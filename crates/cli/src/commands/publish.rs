@@ -1,15 +1,13 @@
 //! `longtake publish`: capture, stream, and say whether it arrives.
 
-use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use capture::{CameraChoice, Controls, DeviceKind, MicrophoneChoice, MonotonicClock, SessionClock};
 use protocol::Track;
 use publisher::status::{Phase, Status};
 use publisher::track::{Identity, Tell};
 use publisher::{Publisher, Report};
-use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::{device, finish, publisher_config, runtime, unix_ms};
@@ -17,9 +15,8 @@ use crate::arguments::{PublishOptions, ServerOptions};
 use crate::exit::{Failure, judge};
 use crate::feed::{Ended, Feed, REMARK_CAPACITY};
 use crate::interrupts::Interrupts;
-use crate::outcome;
+use crate::screen::Screen;
 use crate::sources::{self, Chosen, Kind, SourceArgument};
-use crate::status_line::{StatusLine, phase_change};
 
 /// Publishes until the end.
 pub(crate) fn run(options: PublishOptions) -> Result<(), Failure> {
@@ -113,7 +110,7 @@ async fn publish(
     let tracks: Vec<Track> =
         names.iter().filter(|(_, name)| name.is_some()).map(|(track, _)| *track).collect();
     let publisher = Publisher::start(&config, &tracks)?;
-    screen.started(&options, id, &recording_url, names);
+    screen.started(&options.server, id, &recording_url, names);
 
     let controls = session.controls();
     tokio::spawn(obey(publisher.tells(), controls.clone()));
@@ -203,7 +200,8 @@ impl Watch<'_> {
 
     /// Shows remarks and the status; never returns.
     async fn show_status(&mut self) {
-        let mut ticks = tokio::time::interval(self.screen.interval);
+        let interval = self.screen.interval;
+        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + interval, interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut status = self.publisher.status();
         loop {
@@ -245,110 +243,4 @@ async fn absence(publisher: &Publisher, timeout: Duration) -> Failure {
         _ => None,
     });
     Failure::Server(reason.unwrap_or_else(|| "the server does not answer".to_owned()))
-}
-
-/// What the person or the script sees.
-struct Screen {
-    json: bool,
-    is_terminal: bool,
-    interval: Duration,
-    line: StatusLine,
-    start: Instant,
-    last: Status,
-    /// Whether the terminal's last line is a status without an end.
-    is_open: std::cell::Cell<bool>,
-}
-
-impl Screen {
-    fn new(json: bool) -> Self {
-        let is_terminal = !json && std::io::stderr().is_terminal();
-        let interval = match (json, is_terminal) {
-            (true, _) => Duration::from_secs(1),
-            (false, true) => Duration::from_millis(250),
-            (false, false) => Duration::from_secs(5),
-        };
-        Self {
-            json,
-            is_terminal,
-            interval,
-            line: StatusLine::default(),
-            start: Instant::now(),
-            last: Status::default(),
-            is_open: std::cell::Cell::new(false),
-        }
-    }
-
-    fn started(
-        &mut self,
-        options: &PublishOptions,
-        id: protocol::SessionId,
-        recording_url: &str,
-        names: [(Track, Option<&str>); 2],
-    ) {
-        self.start = Instant::now();
-        let [(_, camera), (_, microphone)] = names;
-        let server = options.server.server.to_string();
-        let room = options.server.room.as_str();
-        if self.json {
-            let line = json!({
-                "type": "started", "session": id.to_string(), "room": room, "server": server,
-                "camera": camera, "microphone": microphone, "recording_url": recording_url,
-            });
-            return print_line(&line.to_string());
-        }
-        let names: Vec<&str> = [camera, microphone].into_iter().flatten().collect();
-        self.remark(&format!("{} → {server}, room {room}, session {id}", names.join(" and ")));
-    }
-
-    /// A line of its own. Scripts read it on standard error.
-    fn remark(&self, text: &str) {
-        self.end_line();
-        eprintln!("{text}");
-    }
-
-    fn changes(&mut self, now: &Status) {
-        for (track, status) in now.tracks() {
-            if let Some(change) = phase_change(self.last.track(track), status)
-                && !self.json
-            {
-                self.remark(&format!("{track}: {change}"));
-            }
-        }
-        self.last = now.clone();
-    }
-
-    fn status(&mut self, now: &Status) {
-        let elapsed = self.start.elapsed();
-        if self.json {
-            return print_line(&self.line.render_json(elapsed, now).to_string());
-        }
-        let line = self.line.render(elapsed, now);
-        if self.is_terminal {
-            eprint!("\r\u{1b}[K{line}");
-            self.is_open.set(true);
-        } else {
-            eprintln!("{line}");
-        }
-    }
-
-    fn finished(&mut self, report: &Report, id: protocol::SessionId, recording_url: &str) {
-        self.end_line();
-        if self.json {
-            print_line(&outcome::json(report, id, recording_url).to_string());
-        } else {
-            print_line(&outcome::text(report, id, recording_url));
-        }
-    }
-
-    fn end_line(&self) {
-        if self.is_open.replace(false) {
-            eprintln!();
-        }
-    }
-}
-
-/// A reader that has gone away ends the output, not the session.
-fn print_line(line: &str) {
-    let mut output = std::io::stdout().lock();
-    writeln!(output, "{line}").and_then(|()| output.flush()).ok();
 }
