@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use protocol::error::ErrorCode;
 use publisher::status::Phase;
 use publisher::{Report, StartError};
 use tracing_subscriber::EnvFilter;
@@ -73,7 +74,13 @@ pub(crate) fn judge<'a>(reports: impl IntoIterator<Item = &'a Report>) -> Result
     let mut tracks: Vec<_> = reports.into_iter().flat_map(|report| &report.tracks).collect();
     tracks.retain(|track| !track.is_whole());
     let refusal = tracks.iter().find_map(|track| match &track.status.phase {
-        Phase::NeedsYou(error) => Some(format!("the server refuses {}: {}", track.track, error.message)),
+        Phase::NeedsYou(error) => {
+            let hint = match error.code {
+                ErrorCode::Unauthorized => "; give it as LONGTAKE_TOKEN or STREAMING_ACCESS_TOKEN",
+                _ => "",
+            };
+            Some(format!("the server refuses {}: {}{hint}", track.track, error.message))
+        }
         _ => None,
     });
     if let Some(refusal) = refusal {

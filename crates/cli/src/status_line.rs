@@ -1,5 +1,6 @@
 //! The live status in one line: a pure function of what the publisher says.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use protocol::Track;
@@ -11,10 +12,14 @@ use crate::measures::clock_face;
 /// A longer line would wrap on a narrow terminal, and a carriage return would not take it back.
 pub(crate) const TERMINAL_WIDTH: usize = 79;
 
-/// Turns statuses into lines; remembers the last one, because rates are differences.
+/// Rates are means over this time: long enough to be steady, short enough to show a change.
+const RATE_WINDOW: Duration = Duration::from_secs(2);
+
+/// Turns statuses into lines; remembers recent ones, because rates are differences.
 #[derive(Debug, Default)]
 pub(crate) struct StatusLine {
-    last: Option<(Duration, Status)>,
+    /// The newest one that is at least as old as the window, and everything after it.
+    recent: VecDeque<(Duration, Status)>,
 }
 
 /// What a track's encoder made lately, per second.
@@ -25,15 +30,17 @@ pub(crate) struct Rate {
 }
 
 impl StatusLine {
-    /// The rates since the last call.
+    /// The rates over the window that ends now.
     fn rates(&mut self, elapsed: Duration, status: &Status) -> [Rate; 2] {
-        let last = self.last.replace((elapsed, status.clone()));
-        Track::ALL.map(|track| match (&last, status.track(track)) {
-            (Some((before, last)), Some(now)) => {
-                rate(elapsed.saturating_sub(*before), last.track(track), now)
-            }
+        while self.recent.get(1).is_some_and(|(at, _)| elapsed.saturating_sub(*at) >= RATE_WINDOW) {
+            self.recent.pop_front();
+        }
+        let rates = Track::ALL.map(|track| match (self.recent.front(), status.track(track)) {
+            (Some((at, then)), Some(now)) => rate(elapsed.saturating_sub(*at), then.track(track), now),
             _ => Rate::default(),
-        })
+        });
+        self.recent.push_back((elapsed, status.clone()));
+        rates
     }
 
     /// The line for people.
@@ -177,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_tells_rates_since_the_last_one() {
+    fn the_line_tells_the_rates_of_the_last_two_seconds() {
         let mut line = StatusLine::default();
         let at = Duration::from_secs;
         let start = both(track(Phase::Connecting, 0, 0, 0), track(Phase::Connecting, 0, 0, 0));
@@ -189,6 +196,12 @@ mod tests {
         assert_eq!(
             line.render(at(2), &later),
             "00:02 video live 30 fps 2000 kbit/s 45/60 | audio live 64 kbit/s 90/100"
+        );
+        let stalled = both(track(Phase::Live, 60, 500_000, 60), track(Phase::Live, 100, 16_000, 100));
+        line.render(at(3), &stalled);
+        assert_eq!(
+            line.render(at(4), &stalled),
+            "00:04 video live 0 fps 0 kbit/s 60/60 | audio live 0 kbit/s 100/100"
         );
     }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::{Command, Output};
 
@@ -116,6 +117,34 @@ fn a_server_that_is_not_there_ends_with_code_3_and_keeps_the_token_secret() {
     let last = lines.last().unwrap();
     assert_eq!((&last["type"], &last["whole"]), (&"finished".into(), &false.into()));
     assert!(last["video"]["backlog_units"].as_u64().unwrap() > 0, "what was captured was kept: {last}");
+}
+
+#[test]
+fn a_server_that_refuses_the_token_ends_with_code_3_and_no_log_level_shows_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                request.extend(byte);
+            }
+            assert!(String::from_utf8(request).unwrap().contains("Bearer correct-horse"));
+            let answer = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    let output = longtake(&["publish", "--camera", "none", "--microphone", "synthetic", "--log", "trace"])
+        .args(["--server", &address])
+        .env("LONGTAKE_TOKEN", "correct-horse")
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), 3, "{}", errors(&output));
+    assert!(errors(&output).contains("LONGTAKE_TOKEN"), "{}", errors(&output));
+    assert!(!errors(&output).contains("correct-horse"), "{}", errors(&output));
 }
 
 #[test]
