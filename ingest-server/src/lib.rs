@@ -1,1 +1,27 @@
-//! .
+//! The ingest server: takes sessions over two WebSockets, records them durably, and plays them back.
+//!
+//! ```text
+//! listener ─▶ http ─▶ ingest::socket ─▶ ingest::TrackIngest ─▶ recorder ─▶ store, then database ─▶ ack
+//!               └───▶ playback ◀─────────────────────────────────────────── store and database
+//! ```
+//!
+//! [`Server::start`] is the whole program but for settings and signals, so that tests run it in their own process.
+
+pub mod access;
+mod clock;
+pub mod config;
+pub mod database;
+mod http;
+pub mod ingest;
+mod listener;
+pub mod log;
+mod playback;
+mod recorder;
+pub mod recovery;
+mod server;
+mod stop;
+pub mod sessions;
+pub mod store;
+
+pub use listener::TlsError;
+pub use server::{Server, StartError};

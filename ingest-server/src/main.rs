@@ -1,2 +1,37 @@
-//! .
-fn main() {}
+//! `longtake-ingest`: takes sessions over two WebSockets and records them durably.
+
+use ingest_server::Server;
+use ingest_server::config::{Cli, Command};
+
+fn main() -> anyhow::Result<()> {
+    let cli: Cli = settings::parse(Some("longtake-ingest.toml".as_ref()), "LONGTAKE_INGEST_CONFIG");
+    tracing::subscriber::set_global_default(ingest_server::log::subscriber(cli.settings.log_format))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match cli.command {
+        None => runtime.block_on(serve(&cli)),
+        Some(Command::Check) => Ok(()),
+    }
+}
+
+async fn serve(cli: &Cli) -> anyhow::Result<()> {
+    let server = Server::start(cli.settings.check()?).await?;
+    asked_to_stop().await?;
+    tokio::select! {
+        () = server.shutdown() => Ok(()),
+        again = asked_to_stop() => Ok(again?),
+    }
+}
+
+/// Waits for Ctrl-C or, where there are such signals, SIGTERM.
+async fn asked_to_stop() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        tokio::select! {
+            outcome = tokio::signal::ctrl_c() => outcome,
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
+}

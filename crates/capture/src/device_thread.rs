@@ -147,7 +147,9 @@ impl<T: Send + 'static> DeviceThread<T> {
             match self.messages.recv_timeout(STOP_POLL) {
                 Ok(Message::Opened(name)) => return Ok(name),
                 Ok(Message::Ended(Err(error))) => return Err(error),
-                Ok(Message::Ended(Ok(())) | Message::Item(_)) | Err(RecvTimeoutError::Disconnected) => {
+                // A callback may deliver before its stream is known to run; those milliseconds are let go.
+                Ok(Message::Item(_)) => {}
+                Ok(Message::Ended(Ok(()))) | Err(RecvTimeoutError::Disconnected) => {
                     return Err(ended_early(self.kind));
                 }
                 Err(RecvTimeoutError::Timeout) => waited += STOP_POLL,

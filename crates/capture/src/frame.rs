@@ -122,7 +122,7 @@ pub struct Frame {
 /// Memory for pictures, used again as soon as nobody holds the picture any more.
 ///
 /// Fresh memory for every frame would cost a page fault for each 4 KiB of it. The pool keeps at most
-/// [`POOL_PICTURES`] pictures; what exceeds them is allocated and freed.
+/// ten pictures; what exceeds them is allocated and freed.
 #[derive(Debug, Default)]
 pub struct PicturePool {
     pictures: Vec<Arc<I420>>,

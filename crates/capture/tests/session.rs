@@ -228,6 +228,8 @@ fn a_wav_file_at_another_rate_sounds_the_same() {
     let events: Vec<CaptureEvent> = session.events().collect();
     let (_, audio) = of_track(&events, Track::Audio);
     assert_eq!(audio.len(), 30);
+    let end = CaptureEvent::Ended { track: Track::Audio, units: 30, failure: None };
+    assert_eq!(events.last(), Some(&end));
     let sound: Vec<f32> = decode_opus(&audio, 2).into_iter().step_by(2).skip(4800).take(19_200).collect();
     let hz = support::frequency_hz(&sound, 1000.0);
     assert!((hz - 1000.0).abs() <= 1.0, "{hz} Hz");

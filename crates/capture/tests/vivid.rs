@@ -1,19 +1,20 @@
 //! A real V4L2 camera, the kernel's `vivid` driver, through nokhwa.
 //!
-//! Runs inside a virtual machine as a plain program, with `LONGTAKE_VIVID=1` and `/dev/video0`, and leaves
-//! what it encoded as Annex B in `LONGTAKE_OUT` (default `/out/clip.h264`), to be decoded by the host.
-#![cfg(target_os = "linux")]
+//! Runs inside a virtual machine, with `LONGTAKE_VIVID=1` and `/dev/video0`, and leaves what it encoded as Annex B in
+//! `clip.h264` in the folder `LONGTAKE_VIVID_OUT` (default `/out`), to be decoded by the host.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use capture::encode::VideoEncoder;
 use capture::encode::h264::H264Encoder;
 use capture::{
-    CameraChoice, CaptureEvent, Config, DeviceChoice, Frame, MonotonicClock, Quality, VideoConfig, devices,
-    start,
+    CameraChoice, CaptureEvent, Config, Device, DeviceChoice, Frame, MonotonicClock, Next, Quality,
+    SessionClock, VideoConfig, camera, devices, start,
 };
 use protocol::codec::CodecParameters;
 
@@ -24,28 +25,26 @@ const SETTLING_FRAMES: usize = 10;
 /// Frames that are encoded: the machine is emulated.
 const ENCODED_FRAMES: usize = 60;
 
-fn main() -> ExitCode {
-    if std::env::var_os("LONGTAKE_VIVID").is_none() {
-        eprintln!("This test needs the vivid camera of a virtual machine, which sets LONGTAKE_VIVID=1.");
-        return ExitCode::from(2);
-    }
+#[test]
+fn a_v4l2_camera_is_listed_captured_at_its_full_rate_and_encoded() {
+    let in_machine = std::env::var_os("LONGTAKE_VIVID").is_some();
+    assert!(in_machine, "this test needs the camera of the virtual machine, which sets LONGTAKE_VIVID=1");
     let cameras = devices::cameras().unwrap();
     println!("cameras: {cameras:?}");
-    let camera = cameras.first().expect("a camera");
-    assert!(camera.name.contains("vivid"), "the name is the driver's: {}", camera.name);
+    let listed = cameras.first().expect("a camera");
+    assert!(listed.name.contains("vivid"), "the name is the driver's: {}", listed.name);
     assert!(
-        camera.id.contains("vivid") && camera.id.ends_with("-video-index0"),
+        listed.id.contains("vivid") && listed.id.ends_with("-video-index0"),
         "the id is the bus': {}",
-        camera.id
+        listed.id
     );
     assert_eq!(devices::cameras().unwrap(), cameras, "ids stay the same");
 
-    let choice = CameraChoice::Device(DeviceChoice::Id(camera.id.clone()));
-    let config = Config { video: Some(VideoConfig::new(choice, Quality::Q360)), audio: None };
-    let session = start(&config, Arc::new(MonotonicClock::start())).unwrap();
-    assert_eq!(session.camera_name(), Some(camera.name.as_str()));
-    let frames = capture_frames(&session);
-    drop(session);
+    let choice = CameraChoice::Device(DeviceChoice::Id(listed.id.clone()));
+    let clock: Arc<dyn SessionClock> = Arc::new(MonotonicClock::start());
+    let mut device = camera::open(&choice, Quality::Q360.preset().wanted(), &clock).unwrap();
+    let frames: Vec<Frame> = (0..SETTLING_FRAMES + MEASURED_FRAMES).map(|_| next(device.as_mut())).collect();
+    drop(device);
     let (first, last) = (&frames[SETTLING_FRAMES], frames.last().unwrap());
     assert_eq!((first.picture.width(), first.picture.height()), (640, 360));
     #[allow(clippy::cast_precision_loss)]
@@ -54,36 +53,64 @@ fn main() -> ExitCode {
     assert!(frames.windows(2).all(|pair| pair[0].capture_us < pair[1].capture_us));
     assert!(picture_is_alive(first) && first.picture != last.picture, "vivid shows a moving test pattern");
 
-    let out = std::env::var("LONGTAKE_OUT").unwrap_or_else(|_| "/out/clip.h264".to_owned());
+    let folder = std::env::var_os("LONGTAKE_VIVID_OUT").map_or_else(|| PathBuf::from("/out"), PathBuf::from);
+    let out = folder.join("clip.h264");
     let units = encode(&frames[..ENCODED_FRAMES], &out);
-    println!("encoded: {units} units of {ENCODED_FRAMES} frames to {out}");
+    println!("encoded: {units} units of {ENCODED_FRAMES} frames to {}", out.display());
     assert!(units >= ENCODED_FRAMES / 2);
     assert!(fps >= 29.0, "{fps} frames per second");
-    println!("VIVID PASSED");
-    ExitCode::SUCCESS
 }
 
-/// Captures as the app does, and takes the raw frames from the preview: an emulated processor encodes
-/// too slowly to count units.
-fn capture_frames(session: &capture::Session) -> Vec<Frame> {
-    let (controls, mut frames) = (session.controls(), Vec::new());
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            for event in session.events() {
-                if let CaptureEvent::DeviceLost { error, .. } = event {
-                    eprintln!("lost: {error}");
-                    std::process::exit(1);
+/// Runs after the test above (the machine runs tests one by one, in the order of their names): the driver cannot
+/// bring back a camera that it has disconnected.
+#[test]
+fn a_v4l2_camera_that_stalls_is_restored_and_one_that_is_unplugged_is_reported() {
+    let choice = CameraChoice::Device(DeviceChoice::Default);
+    let video = VideoConfig { width: 320, height: 180, ..VideoConfig::new(choice, Quality::Q360) };
+    let config = Config { video: Some(video), audio: None };
+    let session = start(&config, Arc::new(MonotonicClock::start())).unwrap();
+    let (mut told, mut units_since) = (Vec::new(), 0);
+    for event in session.events() {
+        match event {
+            CaptureEvent::Unit { .. } => {
+                units_since += 1;
+                match (told.len(), units_since) {
+                    (0, 5) => set_control("percentage_of_dropped_buffers=100"),
+                    (2, 5) => set_control("disconnect=1"),
+                    _ => {}
                 }
             }
-        });
-        frames.extend(
-            std::iter::from_fn(|| controls.preview().wait(std::time::Duration::from_secs(30)))
-                .take(SETTLING_FRAMES + MEASURED_FRAMES),
-        );
-        controls.stop();
-    });
-    assert_eq!(frames.len(), SETTLING_FRAMES + MEASURED_FRAMES, "the camera stopped delivering");
-    frames
+            CaptureEvent::DeviceLost { error, .. } => {
+                println!("lost: {error}");
+                told.push(error.code());
+                match told.len() {
+                    1 => set_control("percentage_of_dropped_buffers=0"),
+                    _ => session.stop(),
+                }
+            }
+            CaptureEvent::DeviceRestored { away_us, .. } => {
+                println!("restored after {} ms", away_us / 1000);
+                (units_since, _) = (0, told.push("restored"));
+            }
+            CaptureEvent::Ended { failure, .. } => assert_eq!(failure, None),
+            _ => {}
+        }
+    }
+    assert_eq!(told, ["device_stalled", "restored", "device_unplugged"]);
+}
+
+/// Sets a control of the driver that simulates a fault.
+fn set_control(control: &str) {
+    let status = Command::new("v4l2-ctl").args(["-d0", "-c", control]).status().unwrap();
+    assert!(status.success(), "v4l2-ctl -c {control}");
+}
+
+fn next(device: &mut dyn Device<Frame>) -> Frame {
+    match device.next(Duration::from_secs(30)) {
+        Ok(Next::Ready(frame)) => frame,
+        Ok(other) => panic!("the camera stopped delivering: {other:?}"),
+        Err(error) => panic!("{error}"),
+    }
 }
 
 fn picture_is_alive(frame: &Frame) -> bool {
@@ -92,7 +119,7 @@ fn picture_is_alive(frame: &Frame) -> bool {
 }
 
 /// Encodes frames to an Annex B file; the number of units.
-fn encode(frames: &[Frame], path: &str) -> usize {
+fn encode(frames: &[Frame], path: &Path) -> usize {
     let mut encoder = H264Encoder::new(30, 700_000);
     let (mut stream, mut avcc, mut units) = (Vec::new(), Vec::new(), 0);
     for frame in frames {

@@ -13,8 +13,9 @@ use std::sync::atomic::AtomicU64;
 use self::format::Wanted;
 use self::nokhwa::NokhwaCamera;
 use crate::clock::SessionClock;
-use crate::device::{Source, Stop};
+use crate::device::{Device, Source, Stop};
 use crate::devices::DeviceChoice;
+use crate::error::DeviceError;
 use crate::file::y4m::Y4mCamera;
 use crate::frame::Frame;
 use crate::synthetic::SyntheticCamera;
@@ -28,6 +29,18 @@ pub enum CameraChoice {
     Synthetic,
     /// A Y4M file, or `-` for standard input, played as if it were live. It has its own size and rate.
     File(String),
+}
+
+/// Opens a camera without a session around it, as for a preview before anything is recorded.
+///
+/// # Errors
+/// [`DeviceError`] when it cannot be opened.
+pub fn open(
+    choice: &CameraChoice,
+    wanted: Wanted,
+    clock: &Arc<dyn SessionClock>,
+) -> Result<Box<dyn Device<Frame>>, DeviceError> {
+    source(choice, wanted, clock, &Stop::default(), &Arc::default()).open()
 }
 
 /// The source for a choice. `dropped` counts frames that a real camera delivered in vain.

@@ -42,6 +42,7 @@ impl Source<PcmBlock> for WavMicrophone {
             channels: self.channels,
             position: 0,
             resampler: None,
+            ended: false,
         }))
     }
 
@@ -72,10 +73,15 @@ struct OpenFile {
     /// PCM samples per channel before the next run.
     position: u64,
     resampler: Option<Resampler>,
+    /// The file is over; only what the resampler held may still have come out.
+    ended: bool,
 }
 
 impl Device<PcmBlock> for OpenFile {
     fn next(&mut self, patience: Duration) -> Result<Next<PcmBlock>, DeviceError> {
+        if self.ended {
+            return Ok(Next::Ended);
+        }
         let position = self.position;
         let begins = |sound: &FileSound| samples_us(position, sound.format.rate_hz);
         let lasts = |sound: &FileSound| samples_us(sound.len(), sound.format.rate_hz);
@@ -83,6 +89,7 @@ impl Device<PcmBlock> for OpenFile {
             Next::Ready(ready) => ready,
             Next::Nothing => return Ok(Next::Nothing),
             Next::Ended => {
+                self.ended = true;
                 let rest = self.resampler.as_mut().and_then(Resampler::finish);
                 return Ok(rest.map_or(Next::Ended, Next::Ready));
             }

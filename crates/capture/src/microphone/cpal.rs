@@ -150,31 +150,42 @@ fn capture(
     clock: &Arc<dyn SessionClock>,
     outlet: &Outlet<DeviceSound>,
 ) -> Result<(), DeviceError> {
-    let host = cpal::default_host();
-    let (device, id) = match choice {
-        DeviceChoice::Default => {
-            (host.default_input_device().ok_or(DeviceError::NoDevice(KIND))?, "the default microphone")
-        }
-        DeviceChoice::Id(id) => {
-            let not_found = || DeviceError::NotFound { kind: KIND, id: id.clone() };
-            let parsed = id.parse().map_err(|_| not_found())?;
-            (host.device_by_id(&parsed).ok_or_else(not_found)?, id.as_str())
-        }
+    let device = find(choice)?;
+    let failed = |error: &cpal::Error| match (typed(Phase::Opening, &id_of(choice), error), choice) {
+        // ALSA always has a default device; that there is no card shows when it is opened.
+        (DeviceError::NotFound { .. }, DeviceChoice::Default) => DeviceError::NoDevice(KIND),
+        (error, _) => error,
     };
-    let failed = |error: &cpal::Error| typed(Phase::Opening, id, error);
     let supported = choose_config(&device, channels).map_err(|error| failed(&error))?;
     let broken = Arc::new(AtomicBool::new(false));
     let stream =
         build(&device, &supported, channels, clock, outlet, &broken).map_err(|error| failed(&error))?;
     stream.play().map_err(|error| failed(&error))?;
     let name =
-        device.description().map_or_else(|_| id.to_owned(), |description| description.name().to_owned());
+        device.description().map_or_else(|_| id_of(choice), |description| description.name().to_owned());
     tracing::debug!(microphone = %name, config = ?supported, "microphone opened");
     outlet.opened(name);
     while outlet.wanted() && !broken.load(Ordering::Acquire) {
         std::thread::park_timeout(WANTED_POLL);
     }
     Ok(())
+}
+
+fn find(choice: &DeviceChoice) -> Result<cpal::Device, DeviceError> {
+    let DeviceChoice::Id(id) = choice else {
+        return cpal::default_host().default_input_device().ok_or(DeviceError::NoDevice(KIND));
+    };
+    let not_found = || DeviceError::NotFound { kind: KIND, id: id.clone() };
+    let parsed: cpal::DeviceId = id.parse().map_err(|_| not_found())?;
+    let host = cpal::host_from_id(parsed.host()).map_err(|error| typed(Phase::Opening, id, &error))?;
+    host.device_by_id(&parsed).ok_or_else(not_found)
+}
+
+fn id_of(choice: &DeviceChoice) -> String {
+    match choice {
+        DeviceChoice::Default => "the default microphone".to_owned(),
+        DeviceChoice::Id(id) => id.clone(),
+    }
 }
 
 /// 48 kHz with the track's channels in the best sample format that the device offers, else what it prefers.
@@ -224,12 +235,12 @@ fn build_with(
 ) -> Result<Stream, cpal::Error> {
     let (clock, sounds) = (Arc::clone(clock), outlet.clone());
     let (rate_hz, device_channels) = (config.sample_rate, usize::from(config.channels));
-    let on_sound = move |data: &Data, info: &InputCallbackInfo| {
+    let on_sound = move |buffer: &Data, info: &InputCallbackInfo| {
         let now_us = clock.now_us();
         let timestamp = info.timestamp();
         let age_us = duration_us(timestamp.callback.saturating_duration_since(timestamp.capture));
         let capture_us = now_us.saturating_sub(if age_us <= MAX_AGE_US { age_us } else { 0 });
-        let samples = remix(&to_f32(data), device_channels, channels);
+        let samples = remix(&to_f32(buffer), device_channels, channels);
         sounds.offer(DeviceSound { samples, rate_hz, capture_us });
     };
     let (failures, broken) = (outlet.clone(), Arc::clone(broken));
@@ -248,27 +259,27 @@ fn build_with(
 
 /// PCM samples between −1 and 1. A format that is none of PCM's becomes nothing, and the stall watchdog
 /// reports it.
-fn to_f32(data: &Data) -> Vec<f32> {
-    fn convert<T>(data: &Data) -> Vec<f32>
+fn to_f32(buffer: &Data) -> Vec<f32> {
+    fn convert<T>(buffer: &Data) -> Vec<f32>
     where
         T: SizedSample,
         f32: cpal::FromSample<T>,
     {
-        data.as_slice::<T>().unwrap_or_default().iter().map(|sample| sample.to_sample()).collect()
+        buffer.as_slice::<T>().unwrap_or_default().iter().map(|sample| sample.to_sample()).collect()
     }
-    match data.sample_format() {
-        SampleFormat::I8 => convert::<i8>(data),
-        SampleFormat::I16 => convert::<i16>(data),
-        SampleFormat::I24 => convert::<cpal::I24>(data),
-        SampleFormat::I32 => convert::<i32>(data),
-        SampleFormat::I64 => convert::<i64>(data),
-        SampleFormat::U8 => convert::<u8>(data),
-        SampleFormat::U16 => convert::<u16>(data),
-        SampleFormat::U24 => convert::<cpal::U24>(data),
-        SampleFormat::U32 => convert::<u32>(data),
-        SampleFormat::U64 => convert::<u64>(data),
-        SampleFormat::F32 => convert::<f32>(data),
-        SampleFormat::F64 => convert::<f64>(data),
+    match buffer.sample_format() {
+        SampleFormat::I8 => convert::<i8>(buffer),
+        SampleFormat::I16 => convert::<i16>(buffer),
+        SampleFormat::I24 => convert::<cpal::I24>(buffer),
+        SampleFormat::I32 => convert::<i32>(buffer),
+        SampleFormat::I64 => convert::<i64>(buffer),
+        SampleFormat::U8 => convert::<u8>(buffer),
+        SampleFormat::U16 => convert::<u16>(buffer),
+        SampleFormat::U24 => convert::<cpal::U24>(buffer),
+        SampleFormat::U32 => convert::<u32>(buffer),
+        SampleFormat::U64 => convert::<u64>(buffer),
+        SampleFormat::F32 => convert::<f32>(buffer),
+        SampleFormat::F64 => convert::<f64>(buffer),
         _ => Vec::new(),
     }
 }

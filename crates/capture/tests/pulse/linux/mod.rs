@@ -1,11 +1,12 @@
-//! A real sound server: a tone that it plays is captured through cpal, encoded, and found again; and a
-//! server that dies is a microphone that was unplugged.
+//! A real sound server: a tone that it plays is captured through cpal, encoded, and found again; a server
+//! that dies is a microphone that was unplugged, and one that is started again brings it back.
 //!
 //! Needs the programs of the Debian packages pulseaudio and pulseaudio-utils. It is one test, as the
 //! way to the server lies in the environment of the process.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used)]
 
+#[path = "../../support/mod.rs"]
 mod support;
 
 use std::f64::consts::TAU;
@@ -25,16 +26,16 @@ use support::{decode_opus, frequency_hz};
 
 /// A PulseAudio of this test's own. Dropping it ends it.
 struct SoundServer {
-    process: Child,
-    folder: tempfile::TempDir,
+    daemon: Child,
+    folder: PathBuf,
 }
 
 impl SoundServer {
     /// Starts a server with a null sink whose monitor is the default source.
-    fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("pulse")).unwrap();
-        let mut daemon = command("pulseaudio", folder.path());
+    fn start(folder: &Path) -> Self {
+        let folder = folder.to_owned();
+        fs::create_dir_all(folder.join("pulse")).unwrap();
+        let mut daemon = command("pulseaudio", &folder);
         daemon.args([
             "-n",
             "--daemonize=no",
@@ -45,8 +46,7 @@ impl SoundServer {
         daemon.args(["-L", "module-native-protocol-unix auth-anonymous=1"]);
         daemon.args(["-L", "module-null-sink sink_name=vspk rate=48000 channels=2"]);
         daemon.stderr(Stdio::null());
-        let process = spawn(daemon, "pulseaudio");
-        let server = Self { process, folder };
+        let server = Self { daemon: spawn(daemon, "pulseaudio"), folder };
         server.wait_until_it_answers();
         assert!(server.control(&["set-default-source", "vspk.monitor"]));
         server
@@ -64,7 +64,7 @@ impl SoundServer {
     }
 
     fn control(&self, arguments: &[&str]) -> bool {
-        let mut pactl = command("pactl", self.folder.path());
+        let mut pactl = command("pactl", &self.folder);
         pactl.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
         match pactl.status() {
             Ok(status) => status.success(),
@@ -73,14 +73,14 @@ impl SoundServer {
     }
 
     fn play(&self, wav: &Path) -> Child {
-        let mut player = command("paplay", self.folder.path());
+        let mut player = command("paplay", &self.folder);
         player.args(["--latency-msec=20", "--device=vspk"]).arg(wav);
         spawn(player, "pulseaudio-utils")
     }
 
     fn kill(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
     }
 }
 
@@ -147,11 +147,12 @@ fn loud_packets(session: &Session, packets: usize) -> Vec<Unit> {
 #[test]
 #[allow(unsafe_code)]
 fn a_tone_is_captured_from_a_sound_server_and_its_end_is_an_unplugged_microphone() {
-    let mut server = SoundServer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = SoundServer::start(folder.path());
     // SAFETY: the only test of this process sets its environment before any other thread runs.
     unsafe {
-        std::env::set_var("XDG_RUNTIME_DIR", server.folder.path());
-        std::env::set_var("HOME", server.folder.path());
+        std::env::set_var("XDG_RUNTIME_DIR", folder.path());
+        std::env::set_var("HOME", folder.path());
         std::env::remove_var("PULSE_SERVER");
     }
 
@@ -161,7 +162,7 @@ fn a_tone_is_captured_from_a_sound_server_and_its_end_is_an_unplugged_microphone
     assert_eq!(microphones[0].id, "pulseaudio:vspk.monitor");
     assert_eq!(microphones[0].name, "Monitor of Null Output");
 
-    let mut player = server.play(&write_tone(server.folder.path(), 60));
+    let mut player = server.play(&write_tone(folder.path(), 60));
     for (choice, channels) in [(DeviceChoice::Default, 2), (DeviceChoice::Id(microphones[0].id.clone()), 1)] {
         let config =
             Config { video: None, audio: Some(AudioConfig::new(MicrophoneChoice::Device(choice), channels)) };
@@ -183,6 +184,15 @@ fn a_tone_is_captured_from_a_sound_server_and_its_end_is_an_unplugged_microphone
                 _ => None,
             });
             assert_eq!(lost.unwrap().code(), "device_unplugged");
+            // When the server is back, so is its microphone, and the units are numbered on.
+            server = SoundServer::start(folder.path());
+            let restored = session.events().any(|event| matches!(event, CaptureEvent::DeviceRestored { .. }));
+            assert!(restored);
+            let next = session.events().find_map(|event| match event {
+                CaptureEvent::Unit { unit, .. } => Some(unit),
+                _ => None,
+            });
+            assert!(next.unwrap().number > units.last().unwrap().number);
             session.stop();
             let last = session.events().last();
             assert!(matches!(last, Some(CaptureEvent::Ended { failure: None, .. })), "{last:?}");

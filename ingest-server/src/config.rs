@@ -1,0 +1,280 @@
+//! What can be set, and the checked form of it.
+//!
+//! [`Settings`] is the only list: a flag, an environment variable and a key of the settings file each, by the same
+//! name. [`Settings::check`] turns it into a [`Config`] once; nothing behind it checks again.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use media::part::PartLimits;
+use media::segment::SegmentRule;
+use protocol::Secret;
+use protocol::limits::MAX_MESSAGE_BYTES;
+
+use crate::access::{APP_ORIGINS, Access, OriginError, Origins};
+
+/// The command line.
+#[derive(Debug, Clone, clap::Parser)]
+#[command(name = "longtake-ingest", version, about = "Takes sessions over two WebSockets and records them durably")]
+pub struct Cli {
+    /// What to do; without it, serve.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// What can be set.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// What the program does besides serving.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::Subcommand)]
+pub enum Command {
+    /// Compares every file with its rows and reports what is wrong; changes nothing. Exit code 1 if anything is.
+    Check,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people: aligned lines.
+    Text,
+    /// For programs: one JSON object a line.
+    Json,
+}
+
+/// Everything that can be set, as it comes from flags, environment and file.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Settings {
+    /// The address to listen on. Without a token only a loopback address is taken [default: 0.0.0.0 with a token, 127.0.0.1 without]
+    #[arg(long, env = "HOST", value_parser = parse_host)]
+    pub host: Option<IpAddr>,
+    /// The port to listen on; 0 for any free one
+    #[arg(long, env = "PORT", default_value_t = 8000)]
+    pub port: u16,
+    /// The token that publishers and the API's users must present
+    #[arg(long, env = "STREAMING_ACCESS_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub streaming_access_token: Option<Secret>,
+    /// Web pages that may use the server besides its own and the app's, such as https://studio.example
+    #[arg(long, env = "CORS_ALLOW_ORIGINS", value_delimiter = ',', value_name = "ORIGIN")]
+    pub cors_allow_origins: Vec<String>,
+    /// Where recordings and the database are kept
+    #[arg(long, env = "DATA_DIR", default_value = "longtake-data", value_name = "FOLDER", global = true)]
+    pub data_dir: PathBuf,
+    /// How the log is written
+    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, global = true)]
+    pub log_format: LogFormat,
+    /// The TLS certificate chain, a PEM file; needs tls-key
+    #[arg(long, env = "TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The TLS private key, a PEM file; needs tls-cert
+    #[arg(long, env = "TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// How much media one part holds: the quantum of durability, in ms
+    #[arg(long, env = "PART_MS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(20..=10_000))]
+    pub part_ms: u32,
+    /// How much media one segment file holds at the least, in ms
+    #[arg(long, env = "SEGMENT_MS", default_value_t = 6_000, value_parser = clap::value_parser!(u32).range(500..=600_000))]
+    pub segment_ms: u32,
+    /// The least time between two group commits, in ms: parts that come within it share one
+    #[arg(long, env = "COMMIT_MS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=5_000))]
+    pub commit_ms: u32,
+    /// When a session whose publisher is away counts as abandoned, in s
+    #[arg(long, env = "ABANDON_AFTER_S", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
+    pub abandon_after_s: u32,
+    /// When a silent connection is closed, in s
+    #[arg(long, env = "IDLE_S", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    pub idle_s: u32,
+    /// How long a client may take for a request's head, and a publisher for its hello, in s
+    #[arg(long, env = "OPENING_S", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=600))]
+    pub opening_s: u32,
+    /// Connections at the same time
+    #[arg(long, env = "MAX_CONNECTIONS", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_connections: u32,
+    /// New connections a second from one address; 0 for any number
+    #[arg(long, env = "MAX_CONNECTION_RATE", default_value_t = 50, value_name = "PER_SECOND")]
+    pub max_connection_rate: u32,
+    /// Sessions that are active or interrupted at the same time
+    #[arg(long, env = "MAX_SESSIONS", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_sessions: u32,
+    /// Media of one connection that may wait to become durable, in MiB; then the server reads no further
+    #[arg(long, env = "CONNECTION_BUDGET_MIB", default_value_t = 8, value_parser = clap::value_parser!(u32).range(8..=1_024))]
+    pub connection_budget_mib: u32,
+    /// The same of all connections together, in MiB
+    #[arg(long, env = "MEMORY_BUDGET_MIB", default_value_t = 256, value_parser = clap::value_parser!(u32).range(8..=65_536))]
+    pub memory_budget_mib: u32,
+}
+
+/// What is set, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Who may talk to the server.
+    pub access: Access,
+    /// Where recordings and the database are kept.
+    pub data_dir: PathBuf,
+    /// Certificate and key files, when the server speaks TLS itself.
+    pub tls: Option<TlsFiles>,
+    /// How media is cut and made durable.
+    pub recording: RecordingConfig,
+    /// What one peer and all peers may take.
+    pub bounds: Bounds,
+    /// When an interrupted session counts as abandoned.
+    pub abandon_after: Duration,
+}
+
+/// Certificate and key files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate chain, PEM.
+    pub cert: PathBuf,
+    /// The private key, PEM.
+    pub key: PathBuf,
+}
+
+/// How media is cut and made durable.
+#[derive(Debug, Clone, Copy)]
+pub struct RecordingConfig {
+    /// When a part closes by what it holds.
+    pub part: PartLimits,
+    /// When a part closes because no further unit came, counted from its first unit's arrival.
+    pub part_wait: Duration,
+    /// When a segment is long enough.
+    pub segment: SegmentRule,
+    /// The least time between the starts of two group commits.
+    pub commit_interval: Duration,
+}
+
+/// What one peer and all peers may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Connections at the same time.
+    pub connections: usize,
+    /// New connections a second from one address; 0 for any number.
+    pub connection_rate: u32,
+    /// Sessions in memory at the same time.
+    pub sessions: usize,
+    /// Undurable bytes of one connection at which it is not read further.
+    pub connection_bytes: u64,
+    /// Undurable bytes of all connections together.
+    pub total_bytes: usize,
+    /// When a silent connection is closed.
+    pub idle: Duration,
+    /// How long a request's head, a TLS handshake or a `hello` may take.
+    pub opening: Duration,
+}
+
+/// Why the settings do not make a server.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// No token, but an address that others reach.
+    #[error("without a token the server listens on this machine only, and {0} can be reached by others; set STREAMING_ACCESS_TOKEN, or leave out host")]
+    OpenWithoutToken(IpAddr),
+    /// A token of no characters, or with characters that HTTP cannot carry.
+    #[error("the token must have 1 to 512 visible ASCII characters; to run without one, leave it out")]
+    Token,
+    /// An origin that is none.
+    #[error("cors-allow-origins: {0}")]
+    Origin(#[from] OriginError),
+}
+
+fn parse_host(text: &str) -> Result<IpAddr, String> {
+    if text.eq_ignore_ascii_case("localhost") {
+        return Ok(Ipv4Addr::LOCALHOST.into());
+    }
+    text.parse().map_err(|_| "an IP address or localhost is expected".to_owned())
+}
+
+impl Settings {
+    /// The checked form.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for settings that contradict each other.
+    pub fn check(&self) -> Result<Config, ConfigError> {
+        let token = self.streaming_access_token.clone();
+        if let Some(token) = token.as_ref().map(Secret::expose)
+            && !((1..=512).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic()))
+        {
+            return Err(ConfigError::Token);
+        }
+        let default_host = if token.is_some() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+        let host = self.host.unwrap_or(default_host.into());
+        if token.is_none() && !host.is_loopback() {
+            return Err(ConfigError::OpenWithoutToken(host));
+        }
+        let origins =
+            Origins::parse(APP_ORIGINS.into_iter().chain(self.cors_allow_origins.iter().map(String::as_str)))?;
+        let tls = match (&self.tls_cert, &self.tls_key) {
+            (Some(cert), Some(key)) => Some(TlsFiles { cert: cert.clone(), key: key.clone() }),
+            _ => None,
+        };
+        let ms = |ms: u32| Duration::from_millis(u64::from(ms));
+        let s = |s: u32| Duration::from_secs(u64::from(s));
+        Ok(Config {
+            listen: SocketAddr::new(host, self.port),
+            access: Access::new(token, origins),
+            data_dir: self.data_dir.clone(),
+            tls,
+            recording: RecordingConfig {
+                part: PartLimits {
+                    duration_90k: u64::from(self.part_ms) * 90,
+                    // A part is held whole: a fourth of a connection's budget keeps lanes and commits apart.
+                    payload_bytes: MAX_MESSAGE_BYTES / 2,
+                },
+                part_wait: ms(self.part_ms) + Duration::from_millis(200),
+                segment: SegmentRule { target_duration_90k: u64::from(self.segment_ms) * 90 },
+                commit_interval: ms(self.commit_ms),
+            },
+            bounds: Bounds {
+                connections: self.max_connections as usize,
+                connection_rate: self.max_connection_rate,
+                sessions: self.max_sessions as usize,
+                connection_bytes: u64::from(self.connection_budget_mib) << 20,
+                total_bytes: (self.memory_budget_mib as usize) << 20,
+                idle: s(self.idle_s),
+                opening: s(self.opening_s),
+            },
+            abandon_after: s(self.abandon_after_s),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    fn check(args: &[&str]) -> Result<Config, ConfigError> {
+        let args = std::iter::once(&"longtake-ingest").chain(args);
+        Cli::try_parse_from(args).unwrap().settings.check()
+    }
+
+    #[test]
+    fn without_a_token_only_loopback_is_bound() {
+        assert_eq!(check(&["--host", "127.0.0.1"]).unwrap().listen, "127.0.0.1:8000".parse().unwrap());
+        assert!(check(&["--host", "localhost", "--port", "0"]).is_ok());
+        let refused = check(&["--host", "0.0.0.0"]).unwrap_err();
+        assert!(matches!(refused, ConfigError::OpenWithoutToken(_)));
+        assert!(refused.to_string().contains("STREAMING_ACCESS_TOKEN"), "{refused}");
+        let open = check(&["--streaming-access-token", "secret"]).unwrap();
+        assert_eq!(open.listen.ip(), Ipv4Addr::UNSPECIFIED);
+        assert!(open.access.asks_for_token());
+    }
+
+    #[test]
+    fn tokens_and_origins_are_checked_once() {
+        for bad in ["", "with space", "ümlaut"] {
+            assert!(matches!(check(&["--streaming-access-token", bad]), Err(ConfigError::Token)), "{bad:?}");
+        }
+        assert!(matches!(check(&["--cors-allow-origins", "studio"]), Err(ConfigError::Origin(_))));
+        assert!(check(&["--cors-allow-origins", "https://a.example,https://b.example:8443"]).is_ok());
+    }
+
+    #[test]
+    fn debug_output_of_a_config_does_not_hold_the_token() {
+        let config = check(&["--streaming-access-token", "correct-horse"]).unwrap();
+        assert!(!format!("{config:?}").contains("correct-horse"));
+    }
+}

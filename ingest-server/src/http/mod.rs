@@ -1,0 +1,95 @@
+//! The HTTP side: routes, who may use them, and answers. Only modules in here know axum.
+
+mod error;
+mod guard;
+mod recording;
+mod sessions;
+mod status;
+mod upgrade;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use hyper::body::Incoming;
+use protocol::Track;
+use protocol::error::{ErrorBody, ErrorCode};
+use tower::ServiceExt as _;
+
+use crate::access::Access;
+use crate::database::Database;
+use crate::ingest::socket::SocketContext;
+use crate::listener::ConnectionSlot;
+use crate::playback::Recordings;
+use crate::sessions::Sessions;
+use crate::stop::Stop;
+use crate::store::Store;
+
+use error::HttpError;
+
+/// What handlers work with.
+pub(crate) struct Services {
+    pub(crate) access: Access,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) database: Arc<dyn Database>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) recordings: Recordings,
+    pub(crate) sockets: Arc<SocketContext>,
+    pub(crate) stop: Stop,
+}
+
+/// The routes, ready to answer.
+#[derive(Clone)]
+pub(crate) struct App {
+    router: Router,
+}
+
+impl App {
+    pub(crate) fn new(services: Arc<Services>) -> Self {
+        let guarded = Router::new()
+            .route(Track::Video.socket_path(), get(upgrade::video))
+            .route(Track::Audio.socket_path(), get(upgrade::audio))
+            .route("/api/sessions", get(sessions::list))
+            .route("/api/sessions/{id}", get(sessions::get).delete(sessions::delete))
+            .route("/api/sessions/{id}/recording.mp4", get(recording::get))
+            .fallback(error::no_such_address)
+            .method_not_allowed_fallback(error::wrong_method)
+            .layer(from_fn_with_state(Arc::clone(&services), guard::guard));
+        let open = Router::new()
+            .route("/health", get(status::health))
+            .route("/ready", get(status::ready))
+            .method_not_allowed_fallback(error::wrong_method);
+        let router = guarded.merge(open).layer(DefaultBodyLimit::max(0)).with_state(services);
+        Self { router }
+    }
+
+    /// Answers a request; with `refusal`, only that.
+    pub(crate) async fn answer(
+        &self,
+        mut request: hyper::Request<Incoming>,
+        slot: ConnectionSlot,
+        refusal: Option<ErrorBody>,
+    ) -> Response<Body> {
+        if let Some(refusal) = refusal {
+            let mut response = HttpError::from(refusal).into_response();
+            let close = http::HeaderValue::from_static("close");
+            response.headers_mut().insert(http::header::CONNECTION, close);
+            return response;
+        }
+        request.extensions_mut().insert(slot);
+        match self.router.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(impossible) => match impossible {},
+        }
+    }
+}
+
+/// A fault of the server: the details go to the log, a plain word to the peer.
+fn internal(what: &str, error: &dyn std::error::Error) -> ErrorBody {
+    tracing::error!(target: crate::log::TARGET, what, "{what} failed: {error}");
+    ErrorBody::new(ErrorCode::Internal, "the server failed; its log says why")
+}

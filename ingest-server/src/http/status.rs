@@ -1,0 +1,26 @@
+//! How the server is: for load balancers and start-up scripts, without a token.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::StatusCode;
+use protocol::api::{Health, Ready};
+
+use super::Services;
+
+/// The process is up.
+pub(super) async fn health() -> Json<Health> {
+    Json(Health { status: "ok".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() })
+}
+
+/// The server can record: its database answers and its store takes writes.
+pub(super) async fn ready(State(services): State<Arc<Services>>) -> Response {
+    let database = services.database.ping().await.is_ok();
+    let store = services.store.probe().await.is_ok();
+    let shutting_down = services.stop.is_stopping();
+    let ready = database && store && !shutting_down;
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Ready { ready, database, store, shutting_down })).into_response()
+}

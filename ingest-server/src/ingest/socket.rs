@@ -1,0 +1,378 @@
+//! The driver: connects one WebSocket to its track's state machine. It decides nothing.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use protocol::Track;
+use protocol::control::{Hello, PublisherMessage, ServerMessage};
+use protocol::error::{ErrorBody, ErrorCode};
+use protocol::limits::MAX_MESSAGE_BYTES;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{sleep_until, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::{CapacityError, Error as WsError};
+use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, coding::CloseCode};
+use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
+
+use super::record::{Record, Ticket};
+use super::track::{TrackIngest, Transmit};
+use crate::clock::Clock;
+use crate::config::Bounds;
+use crate::log;
+use crate::recorder::{Job, Recorded, TrackJob};
+use crate::sessions::{Attached, Sessions};
+use crate::stop::Stop;
+
+/// What a read takes from the socket at the most; larger messages grow it while they last.
+const READ_BUFFER_BYTES: usize = 16 * 1024;
+/// How long a peer may take to accept what is sent, and to answer a close.
+const SEND_PATIENCE: Duration = Duration::from_secs(10);
+const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What all drivers share.
+pub(crate) struct SocketContext {
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) jobs: mpsc::Sender<Job>,
+    /// Bytes that may wait for the recorder, of all connections together.
+    pub(crate) budget: Arc<Semaphore>,
+    pub(crate) bounds: Bounds,
+    pub(crate) clock: Clock,
+    /// Turns true when the server stops.
+    pub(crate) stop: Stop,
+}
+
+/// How a connection ends.
+enum Ending {
+    /// The peer left, or does not take what is sent.
+    Gone(&'static str),
+    /// This side closes.
+    Close(ErrorBody),
+}
+
+type Socket<S> = WebSocketStream<S>;
+
+/// Serves an upgraded connection to its end. `read_ahead` holds what came behind the upgrade's request.
+pub(crate) async fn serve<S>(stream: S, read_ahead: Vec<u8>, track: Track, context: &SocketContext)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(0)
+        .max_message_size(Some(MAX_MESSAGE_BYTES))
+        .max_frame_size(Some(MAX_MESSAGE_BYTES));
+    let mut socket = WebSocketStream::from_partially_read(stream, read_ahead, Role::Server, Some(config)).await;
+
+    let attached = match open(&mut socket, track, context).await {
+        Ok(attached) => attached,
+        Err(Ending::Gone(_)) => return,
+        Err(Ending::Close(error)) => {
+            log::refused(None, track, &error);
+            close(&mut socket, error).await;
+            return;
+        }
+    };
+    let mut driver = Driver {
+        context,
+        attached,
+        waiting: VecDeque::new(),
+        out: VecDeque::new(),
+        undurable_bytes: 0,
+        deadline: None,
+        has_warned: false,
+        is_stopping: false,
+    };
+    let ending = driver.run(&mut socket).await;
+    driver.detach().await;
+    driver.log(&ending);
+    if let Ending::Close(error) = ending {
+        close(&mut socket, error).await;
+    }
+}
+
+/// Waits for the hello and attaches the connection to its track.
+async fn open<S>(socket: &mut Socket<S>, track: Track, context: &SocketContext) -> Result<Attached, Ending>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let mut stop = context.stop.clone();
+    let hello = tokio::select! {
+        hello = timeout(context.bounds.opening, hello(socket)) => hello.unwrap_or_else(|_| {
+            Err(Ending::Close(ErrorBody::new(ErrorCode::IdleTimeout, "no hello came in time")))
+        })?,
+        () = stop.wait() => return Err(Ending::Close(shutting_down())),
+    };
+    if hello.track != track {
+        let message = format!("this socket takes {track}, and the hello names {}", hello.track);
+        return Err(Ending::Close(ErrorBody::new(ErrorCode::TrackMismatch, message)));
+    }
+    let attached = context.sessions.open(&hello).await.map_err(Ending::Close)?;
+    let (durable, codec) = {
+        let ingest = attached.session.ingest(track);
+        (ingest.stored().durable.clone(), ingest.all_params().last().map_or("", |params| params.parameters.name()))
+    };
+    log::hello(hello.session, track, &attached.session.info.room, &durable, codec);
+    Ok(attached)
+}
+
+async fn hello<S>(socket: &mut Socket<S>) -> Result<Hello, Ending>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let invalid = |code, message: String| Err(Ending::Close(ErrorBody::new(code, message)));
+    loop {
+        match socket.next().await {
+            None => return Err(Ending::Gone("the peer left")),
+            Some(Err(error)) => return Err(ending_of(&error)),
+            Some(Ok(Message::Text(text))) => {
+                return match PublisherMessage::parse(text.as_str()) {
+                    Ok(PublisherMessage::Hello(hello)) => Ok(hello),
+                    Ok(_) => invalid(ErrorCode::InvalidMessage, "the first message must be hello".to_owned()),
+                    Err(error) => invalid(error.code(), error.to_string()),
+                };
+            }
+            Some(Ok(Message::Binary(_))) => {
+                return invalid(ErrorCode::InvalidMessage, "hello must come before units".to_owned());
+            }
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_))) => {}
+        }
+    }
+}
+
+struct Driver<'a> {
+    context: &'a SocketContext,
+    attached: Attached,
+    /// Records that wait for room in the budget of all. While there are any, nothing is read.
+    waiting: VecDeque<(Ticket, Record)>,
+    out: VecDeque<Transmit>,
+    undurable_bytes: u64,
+    deadline: Option<Duration>,
+    has_warned: bool,
+    is_stopping: bool,
+}
+
+impl Driver<'_> {
+    async fn run<S>(&mut self, socket: &mut Socket<S>) -> Ending
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let context = self.context;
+        let mut stop = context.stop.clone();
+        self.with(|_| {});
+        loop {
+            if let Err(ending) = self.send(socket).await {
+                return ending;
+            }
+            self.pass_on();
+            if self.is_stopping && self.waiting.is_empty() && self.is_settled() {
+                let id = self.attached.id;
+                self.with(|ingest| ingest.close(id, shutting_down()));
+                continue;
+            }
+            let is_full = !self.waiting.is_empty() || self.undurable_bytes > context.bounds.connection_bytes;
+            if is_full && !self.has_warned {
+                self.has_warned = true;
+                log::budget_reached(self.attached.session.info.id, self.attached.track, self.undurable_bytes);
+            }
+            let permits = self.next_permits();
+            let timer = sleep_until(context.clock.instant(self.deadline.unwrap_or(context.clock.now() + SEND_PATIENCE)));
+            tokio::select! {
+                message = socket.next(), if !is_full && !self.is_stopping => match message {
+                    None => return Ending::Gone("the peer left"),
+                    Some(Err(error)) => match ending_of(&error) {
+                        Ending::Close(error) => {
+                            let id = self.attached.id;
+                            self.with(|ingest| ingest.close(id, error));
+                        }
+                        gone @ Ending::Gone(_) => return gone,
+                    },
+                    Some(Ok(message)) => self.take(message),
+                },
+                _ = self.attached.news.changed() => self.with(|_| {}),
+                () = timer => {
+                    let (now, id) = (context.clock.now(), self.attached.id);
+                    self.with(|ingest| {
+                        if is_full {
+                            // It is this side that does not listen.
+                            ingest.heard(now, id);
+                        }
+                        ingest.tick(now);
+                    });
+                }
+                permit = Arc::clone(&context.budget).acquire_many_owned(permits), if !self.waiting.is_empty() => {
+                    let (Ok(permit), Some((ticket, record))) = (permit, self.waiting.pop_front()) else {
+                        return Ending::Close(shutting_down());
+                    };
+                    let job = self.job(ticket, record, Some(permit));
+                    if context.jobs.send(job).await.is_err() {
+                        return Ending::Close(shutting_down());
+                    }
+                }
+                () = stop.wait(), if !self.is_stopping => {
+                    self.is_stopping = true;
+                    self.with(TrackIngest::flush);
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        let (now, id) = (self.context.clock.now(), self.attached.id);
+        match message {
+            Message::Binary(bytes) => self.with(|ingest| ingest.binary(now, id, bytes)),
+            Message::Text(text) => self.with(|ingest| ingest.text(now, id, text.as_str())),
+            Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {
+                self.with(|ingest| {
+                    ingest.heard(now, id);
+                });
+            }
+        }
+    }
+
+    /// Lets the state machine do something, and takes out what it then has to say.
+    fn with(&mut self, act: impl FnOnce(&mut TrackIngest)) {
+        let mut ingest = self.attached.session.ingest(self.attached.track);
+        act(&mut ingest);
+        while let Some(record) = ingest.poll_record() {
+            self.waiting.push_back(record);
+        }
+        while let Some(transmit) = ingest.poll_transmit(self.attached.id) {
+            self.out.push_back(transmit);
+        }
+        self.undurable_bytes = ingest.undurable_bytes();
+        self.deadline = ingest.poll_timeout();
+    }
+
+    fn is_settled(&self) -> bool {
+        self.attached.session.ingest(self.attached.track).is_settled()
+    }
+
+    /// Gives records to the recorder while there is room.
+    fn pass_on(&mut self) {
+        while !self.waiting.is_empty() {
+            let permits = self.next_permits();
+            let Ok(permit) = Arc::clone(&self.context.budget).try_acquire_many_owned(permits) else { return };
+            let Ok(slot) = self.context.jobs.try_reserve() else { return };
+            if let Some((ticket, record)) = self.waiting.pop_front() {
+                slot.send(self.job(ticket, record, Some(permit)));
+            }
+        }
+    }
+
+    /// What the next record takes of the budget. One that exceeds all of it waits until it is alone.
+    fn next_permits(&self) -> u32 {
+        let bytes = match self.waiting.front() {
+            Some((_, Record::Part(record))) => record.part.fragment.len(),
+            _ => 0,
+        };
+        bytes.min(self.context.bounds.total_bytes) as u32
+    }
+
+    fn job(&self, ticket: Ticket, record: Record, budget: Option<OwnedSemaphorePermit>) -> Job {
+        let session = &self.attached.session;
+        let to: Arc<dyn Recorded> = Arc::clone(session) as Arc<dyn Recorded>;
+        Job::Track(TrackJob { info: Arc::clone(&session.info), track: self.attached.track, ticket, record, to, budget })
+    }
+
+    async fn send<S>(&mut self, socket: &mut Socket<S>) -> Result<(), Ending>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        self.attached.session.heard_now();
+        while let Some(transmit) = self.out.pop_front() {
+            match transmit {
+                Transmit::Close(error) => return Err(Ending::Close(error)),
+                Transmit::Message(message) => {
+                    let sent = timeout(SEND_PATIENCE, socket.send(Message::text(message.to_json()))).await;
+                    match sent {
+                        Ok(Ok(())) => {}
+                        Ok(Err(_)) => return Err(Ending::Gone("the connection broke")),
+                        Err(_) => return Err(Ending::Gone("the peer takes nothing")),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes leave of the track. What has arrived still goes to the recorder.
+    async fn detach(&mut self) {
+        let id = self.attached.id;
+        self.with(|ingest| ingest.disconnect(id));
+        self.attached.session.heard_now();
+        self.attached.session.announce(self.attached.track);
+        while let Some((ticket, record)) = self.waiting.pop_front() {
+            let permits = match &record {
+                Record::Part(record) => record.part.fragment.len().min(self.context.bounds.total_bytes),
+                _ => 0,
+            };
+            let budget = Arc::clone(&self.context.budget).acquire_many_owned(permits as u32).await.ok();
+            if self.context.jobs.send(self.job(ticket, record, budget)).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn log(&self, ending: &Ending) {
+        let (id, track) = (self.attached.session.info.id, self.attached.track);
+        let counters = self.attached.session.ingest(track).counters();
+        match ending {
+            Ending::Gone(why) => log::gone(id, track, counters, why),
+            Ending::Close(error) => match error.code {
+                ErrorCode::Superseded | ErrorCode::IdleTimeout | ErrorCode::ShuttingDown => {
+                    log::gone(id, track, counters, &error.message);
+                }
+                _ => log::refused(Some(id), track, error),
+            },
+        }
+    }
+}
+
+fn shutting_down() -> ErrorBody {
+    ErrorBody::new(ErrorCode::ShuttingDown, "the server is stopping; it will be back")
+}
+
+/// What a failed read means.
+fn ending_of(error: &WsError) -> Ending {
+    match error {
+        WsError::Capacity(CapacityError::MessageTooLong { .. }) => Ending::Close(ErrorBody::new(
+            ErrorCode::TooLarge,
+            format!("a message has at most {MAX_MESSAGE_BYTES} bytes"),
+        )),
+        WsError::Capacity(_) | WsError::Protocol(_) | WsError::Utf8(_) => match error {
+            WsError::Protocol(
+                tokio_tungstenite::tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
+            ) => Ending::Gone("the connection broke"),
+            _ => Ending::Close(ErrorBody::new(
+                ErrorCode::InvalidMessage,
+                format!("this is not WebSocket: {error}"),
+            )),
+        },
+        _ => Ending::Gone("the connection broke"),
+    }
+}
+
+/// Says why and closes. Then reads on for a while, so that a peer in the middle of sending gets to see it.
+async fn close<S>(socket: &mut Socket<S>, error: ErrorBody)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let code = error.code;
+    let farewell = async {
+        socket.send(Message::text(ServerMessage::Error(error).to_json())).await?;
+        let frame = CloseFrame { code: CloseCode::from(code.close_code()), reason: code.name().into() };
+        socket.send(Message::Close(Some(frame))).await?;
+        // Closing with bytes unread would reset the connection and take the reason with it.
+        socket.get_mut().shutdown().await?;
+        tokio::io::copy(socket.get_mut(), &mut tokio::io::sink()).await?;
+        Ok::<(), WsError>(())
+    };
+    // Whoever does not take the reason goes without it.
+    let _ = timeout(CLOSE_PATIENCE, farewell).await;
+}

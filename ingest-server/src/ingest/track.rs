@@ -1,0 +1,576 @@
+//! The state machine of one track: what has arrived, what is durable, and what the publisher is told.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use media::h264::check_access_unit;
+use media::opus::packet_duration_48k;
+use media::part::{Part, PartAssembler, PartLimits};
+use protocol::codec::CodecParameters;
+use protocol::control::{Event, Finish, Hello, Limits, PublisherMessage, ServerMessage, Welcome};
+use protocol::error::{ErrorBody, ErrorCode};
+use protocol::limits::{MAX_EVENTS, MAX_RANGES, MAX_UNIT_JUMP};
+use protocol::unit::{Unit, decode_message};
+use protocol::{PROTOCOL_VERSION, Track, UnitRange, UnitRanges};
+
+use super::params::ParamsHistory;
+use super::record::{PartRecord, Record, StoredTrack, Ticket};
+
+/// Names one connection of a track. The caller never uses one twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+/// What every track of a server has in common.
+#[derive(Debug, Clone)]
+pub struct TrackSettings {
+    /// When a part closes by what it holds.
+    pub part: PartLimits,
+    /// When a part closes because no further unit came, counted from its first unit's arrival.
+    pub part_wait: Duration,
+    /// What `welcome` tells the publisher; `idle_ms` is kept here.
+    pub limits: Limits,
+}
+
+/// What goes out on a connection.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Transmit {
+    /// A message.
+    Message(ServerMessage),
+    /// The last thing: an `error` message and the close.
+    Close(ErrorBody),
+}
+
+/// What happened on a track since the server began to hold it, for its log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Units taken.
+    pub units: u64,
+    /// Units that were there already, and were dropped.
+    pub duplicates: u64,
+}
+
+/// Bytes that a unit counts for besides its payload, and a record that holds no units counts for.
+const UNIT_OVERHEAD_BYTES: u64 = 64;
+const RECORD_OVERHEAD_BYTES: u64 = 1_024;
+
+/// One track of one session, over all of its connections.
+///
+/// Invariant: `received` is the union of the durable units, of those in records whose outcome is not known, and
+/// of those that the lanes hold. A unit is acknowledged only after [`Self::recorded`] has said that it is durable.
+///
+/// After any input, drain [`Self::poll_record`] and each connection's [`Self::poll_transmit`], and ask
+/// [`Self::poll_timeout`] when to call [`Self::tick`].
+#[derive(Debug)]
+pub struct TrackIngest {
+    track: Track,
+    settings: TrackSettings,
+    params: ParamsHistory,
+    stored: StoredTrack,
+    received: UnitRanges,
+    /// Number and time of the highest unit received.
+    highest: Option<(u64, u64)>,
+    finish: Option<Finish>,
+    lanes: [LaneParts; 2],
+    in_flight: BTreeMap<Ticket, InFlight>,
+    next_ticket: u64,
+    undurable_bytes: u64,
+    records: VecDeque<(Ticket, Record)>,
+    connection: Option<Connection>,
+    closing: Vec<(ConnectionId, VecDeque<Transmit>)>,
+    counters: Counters,
+}
+
+#[derive(Debug)]
+struct LaneParts {
+    assembler: PartAssembler,
+    /// When the part's first unit arrived; `None` while it holds nothing.
+    since: Option<Duration>,
+    /// Which parameters decode what it holds.
+    params_index: usize,
+}
+
+#[derive(Debug)]
+struct InFlight {
+    bytes: u64,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    Part { units: UnitRange, payload_bytes: u64, pts_90k: u64, end_90k: u64 },
+    Finish(Finish),
+    Other,
+}
+
+#[derive(Debug)]
+struct Connection {
+    id: ConnectionId,
+    heard: Duration,
+    server_unix_ms: u64,
+    /// The record of its hello; `welcome` waits for it.
+    opening: Option<Ticket>,
+    unacked: UnitRanges,
+    /// Set by `finish`, cleared by `complete`.
+    wants_complete: bool,
+    out: VecDeque<ServerMessage>,
+}
+
+impl TrackIngest {
+    /// A track with what is durable of it; nothing for a new one.
+    #[must_use]
+    pub fn new(track: Track, settings: TrackSettings, stored: StoredTrack) -> Self {
+        let lane = || LaneParts { assembler: PartAssembler::new(track, settings.part), since: None, params_index: 0 };
+        Self {
+            lanes: [lane(), lane()],
+            track,
+            settings,
+            params: ParamsHistory::new(track, stored.params.clone()),
+            received: stored.durable.clone(),
+            highest: stored.durable.last().zip(stored.last_pts_90k),
+            finish: stored.finish.clone(),
+            stored,
+            in_flight: BTreeMap::new(),
+            next_ticket: 0,
+            undurable_bytes: 0,
+            records: VecDeque::new(),
+            connection: None,
+            closing: Vec::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// A publisher said hello, and the session has found its resume key to be right. An older connection is closed.
+    ///
+    /// `server_unix_ms` is the wall clock, for `welcome`.
+    ///
+    /// # Errors
+    /// [`ErrorCode::InvalidParams`]; the connection is to be refused, an older one stays.
+    pub fn connect(
+        &mut self,
+        now: Duration,
+        server_unix_ms: u64,
+        id: ConnectionId,
+        hello: &Hello,
+    ) -> Result<(), ErrorBody> {
+        self.params.extend(&hello.params, self.highest.map(|(number, _)| number))?;
+        self.detach(ErrorBody::new(ErrorCode::Superseded, "a newer connection has taken this one's place"));
+        let params = self.params.all().to_vec();
+        let opening = self.record(Record::Opened { params, reopens: !self.is_complete() }, What::Other);
+        self.connection = Some(Connection {
+            id,
+            heard: now,
+            server_unix_ms,
+            opening: Some(opening),
+            unacked: UnitRanges::new(),
+            wants_complete: false,
+            out: VecDeque::new(),
+        });
+        Ok(())
+    }
+
+    /// A text message came.
+    pub fn text(&mut self, now: Duration, id: ConnectionId, text: &str) {
+        if !self.heard(now, id) {
+            return;
+        }
+        let outcome = match PublisherMessage::parse(text) {
+            Err(error) => Err(ErrorBody::new(error.code(), error.to_string())),
+            Ok(PublisherMessage::Hello(_)) => {
+                Err(ErrorBody::new(ErrorCode::InvalidMessage, "hello comes once, as the first message"))
+            }
+            Ok(PublisherMessage::Params(params)) => self.params(params),
+            Ok(PublisherMessage::Event(event)) => self.event(event),
+            Ok(PublisherMessage::Finish(finish)) => self.finish(finish),
+        };
+        if let Err(error) = outcome {
+            self.detach(error);
+        }
+    }
+
+    /// A binary message came.
+    pub fn binary(&mut self, now: Duration, id: ConnectionId, message: Bytes) {
+        if !self.heard(now, id) {
+            return;
+        }
+        for unit in decode_message(message) {
+            let outcome = unit
+                .map_err(|error| ErrorBody::new(error.code(), error.to_string()))
+                .and_then(|unit| self.unit(now, unit));
+            if let Err(error) = outcome {
+                self.detach(error);
+                self.recount();
+                return;
+            }
+        }
+    }
+
+    /// The peer gave a sign of life. Says whether the connection is the track's.
+    pub fn heard(&mut self, now: Duration, id: ConnectionId) -> bool {
+        match &mut self.connection {
+            Some(connection) if connection.id == id => {
+                connection.heard = now;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The connection is gone. What it left unfinished goes to the recorder.
+    pub fn disconnect(&mut self, id: ConnectionId) {
+        self.closing.retain(|(closing, _)| *closing != id);
+        if self.connection.as_ref().is_some_and(|connection| connection.id == id) {
+            self.connection = None;
+            self.flush();
+            self.record(Record::Seal, What::Other);
+        }
+    }
+
+    /// Closes the connection, if it is the track's, with what there is to acknowledge first.
+    pub fn close(&mut self, id: ConnectionId, error: ErrorBody) {
+        if self.connection.as_ref().is_some_and(|connection| connection.id == id) {
+            self.detach(error);
+        }
+    }
+
+    /// Sends what the lanes hold to the recorder without waiting for more.
+    pub fn flush(&mut self) {
+        for lane in 0..self.lanes.len() {
+            self.flush_lane(lane);
+        }
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Duration) {
+        for lane in 0..self.lanes.len() {
+            if self.lanes[lane].since.is_some_and(|since| now >= since + self.settings.part_wait) {
+                self.flush_lane(lane);
+            }
+        }
+        if self.idle_at().is_some_and(|at| now >= at) {
+            self.detach(ErrorBody::new(ErrorCode::IdleTimeout, "nothing was heard for too long"));
+        }
+    }
+
+    /// When [`Self::tick`] has something to do next.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Duration> {
+        let lanes = self.lanes.iter().filter_map(|lane| lane.since).map(|since| since + self.settings.part_wait);
+        lanes.chain(self.idle_at()).min()
+    }
+
+    /// The recorder tells a record's outcome: durable, or why not.
+    pub fn recorded(&mut self, ticket: Ticket, outcome: Result<(), ErrorBody>) {
+        let Some(InFlight { bytes, what }) = self.in_flight.remove(&ticket) else { return };
+        self.undurable_bytes = self.undurable_bytes.saturating_sub(bytes);
+        if let Err(error) = outcome {
+            self.not_recorded(error);
+            return;
+        }
+        match what {
+            What::Part { units, payload_bytes, pts_90k, end_90k } => {
+                self.stored.insert(units, payload_bytes, pts_90k, end_90k);
+                if let Some(connection) = &mut self.connection {
+                    connection.unacked.insert_range(units);
+                }
+            }
+            What::Finish(finish) => self.stored.finish = Some(finish),
+            What::Other => self.welcome(ticket),
+        }
+    }
+
+    /// The next thing to send on a connection.
+    pub fn poll_transmit(&mut self, id: ConnectionId) -> Option<Transmit> {
+        if let Some((_, left)) = self.closing.iter_mut().find(|(closing, _)| *closing == id) {
+            return left.pop_front();
+        }
+        let complete = self.is_complete();
+        let (units, durable_units) =
+            (self.finish.as_ref().map_or(0, |finish| finish.units), self.stored.durable.count());
+        let connection = self.connection.as_mut().filter(|connection| connection.id == id)?;
+        if connection.opening.is_some() {
+            return None;
+        }
+        if let Some(message) = connection.out.pop_front() {
+            return Some(Transmit::Message(message));
+        }
+        if !connection.unacked.is_empty() {
+            let durable = std::mem::take(&mut connection.unacked);
+            return Some(Transmit::Message(ServerMessage::Ack { durable }));
+        }
+        if connection.wants_complete && complete {
+            connection.wants_complete = false;
+            return Some(Transmit::Message(ServerMessage::Complete { units, durable_units }));
+        }
+        None
+    }
+
+    /// The next thing to record.
+    pub fn poll_record(&mut self) -> Option<(Ticket, Record)> {
+        self.records.pop_front()
+    }
+
+    /// The connection that units are taken from.
+    #[must_use]
+    pub fn connection(&self) -> Option<ConnectionId> {
+        self.connection.as_ref().map(|connection| connection.id)
+    }
+
+    /// Bytes that were taken and are not durable yet; the caller stops reading above its budget.
+    #[must_use]
+    pub const fn undurable_bytes(&self) -> u64 {
+        self.undurable_bytes
+    }
+
+    /// Whether nothing waits for the recorder or for more units.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.in_flight.is_empty() && self.lanes.iter().all(|lane| lane.since.is_none())
+    }
+
+    /// Whether the track has ended, durably, and every unit that is not lost is durable.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.stored.is_complete()
+    }
+
+    /// What is durable.
+    #[must_use]
+    pub const fn stored(&self) -> &StoredTrack {
+        &self.stored
+    }
+
+    /// Units that the track is known to have: one more than the highest number received or finished.
+    #[must_use]
+    pub fn known_units(&self) -> u64 {
+        let received = self.highest.map_or(0, |(number, _)| number + 1);
+        received.max(self.finish.as_ref().map_or(0, |finish| finish.units))
+    }
+
+    /// All codec parameters so far.
+    #[must_use]
+    pub fn all_params(&self) -> &[protocol::codec::Params] {
+        self.params.all()
+    }
+
+    /// What happened so far.
+    #[must_use]
+    pub const fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    fn params(&mut self, params: protocol::codec::Params) -> Result<(), ErrorBody> {
+        self.params.extend(std::slice::from_ref(&params), self.highest.map(|(number, _)| number))?;
+        self.record(Record::Params(params), What::Other);
+        Ok(())
+    }
+
+    fn event(&mut self, event: Event) -> Result<(), ErrorBody> {
+        if event.number as usize >= MAX_EVENTS {
+            return Err(ErrorBody::new(ErrorCode::TooLarge, "the track has too many events"));
+        }
+        if self.stored.events.contains(&event) {
+            return Ok(());
+        }
+        self.stored.put_event(event.clone());
+        self.record(Record::Event(event), What::Other);
+        Ok(())
+    }
+
+    fn finish(&mut self, finish: Finish) -> Result<(), ErrorBody> {
+        let invalid = |message: &str| Err(ErrorBody::new(ErrorCode::InvalidMessage, message));
+        if self.highest.is_some_and(|(number, _)| number >= finish.units) {
+            return invalid("finish counts fewer units than have arrived");
+        }
+        match &self.finish {
+            Some(known) if known.units != finish.units && self.is_complete() => {
+                return Err(ErrorBody::new(ErrorCode::SessionEnded, "the track has ended with another count"));
+            }
+            Some(known) if known.units != finish.units => {
+                return invalid("the track was finished with another count");
+            }
+            _ => {}
+        }
+        self.flush();
+        if self.stored.finish.as_ref() != Some(&finish) {
+            self.record(Record::Finish(finish.clone()), What::Finish(finish.clone()));
+            self.finish = Some(finish);
+        }
+        self.record(Record::Seal, What::Other);
+        if let Some(connection) = &mut self.connection {
+            connection.wants_complete = true;
+        }
+        Ok(())
+    }
+
+    fn unit(&mut self, now: Duration, unit: Unit) -> Result<(), ErrorBody> {
+        self.check_place(&unit)?;
+        if self.received.contains(unit.number) {
+            self.counters.duplicates += 1;
+            return Ok(());
+        }
+        let Some(params_index) = self.params.index_for(unit.number) else {
+            let message = format!("no codec parameters are known for unit {}", unit.number);
+            return Err(ErrorBody::new(ErrorCode::InvalidParams, message));
+        };
+        self.check_payload(&unit)?;
+        self.received.insert(unit.number);
+        if self.received.as_slice().len() > MAX_RANGES {
+            return Err(ErrorBody::new(ErrorCode::UnitOutOfRange, "the track has too many gaps"));
+        }
+        self.highest = self.highest.max(Some((unit.number, unit.pts_90k)));
+        self.undurable_bytes += unit.payload.len() as u64 + UNIT_OVERHEAD_BYTES;
+        self.counters.units += 1;
+
+        let at = unit.lane as usize;
+        if self.lanes[at].params_index != params_index {
+            self.flush_lane(at);
+            self.lanes[at].params_index = params_index;
+        }
+        let lane = &mut self.lanes[at];
+        let closed = lane.assembler.push(unit);
+        let since = lane.since.unwrap_or(now);
+        lane.since = match lane.assembler.pending_units() {
+            0 => None,
+            _ if closed.is_some() => Some(now),
+            _ => Some(since),
+        };
+        if let Some(part) = closed {
+            self.store(part, params_index, since);
+        }
+        Ok(())
+    }
+
+    /// Whether a unit's number and time fit the track.
+    fn check_place(&self, unit: &Unit) -> Result<(), ErrorBody> {
+        if self.finish.as_ref().is_some_and(|finish| unit.number >= finish.units) {
+            return Err(ErrorBody::new(ErrorCode::SessionEnded, "the track has ended before this unit"));
+        }
+        let (highest, highest_pts_90k) = self.highest.map_or((None, None), |(n, pts)| (Some(n), Some(pts)));
+        let limit = highest.map_or(0, |number| number + 1) + MAX_UNIT_JUMP;
+        if unit.number > limit {
+            let message = format!("unit {} lies more than {MAX_UNIT_JUMP} beyond the highest", unit.number);
+            return Err(ErrorBody::new(ErrorCode::UnitOutOfRange, message));
+        }
+        let in_order = match highest_pts_90k {
+            Some(pts_90k) if Some(unit.number) > highest => unit.pts_90k > pts_90k,
+            Some(pts_90k) if Some(unit.number) < highest => unit.pts_90k < pts_90k,
+            _ => true,
+        };
+        if !in_order {
+            let message = format!("unit {}'s time is out of order", unit.number);
+            return Err(ErrorBody::new(ErrorCode::InvalidUnit, message));
+        }
+        Ok(())
+    }
+
+    fn check_payload(&self, unit: &Unit) -> Result<(), ErrorBody> {
+        let invalid =
+            |why: &str| ErrorBody::new(ErrorCode::InvalidUnit, format!("unit {} is broken: {why}", unit.number));
+        match self.track {
+            Track::Video if unit.duration_90k == 0 => Err(invalid("it has no duration")),
+            Track::Video => {
+                check_access_unit(&unit.payload, unit.key).map_err(|error| invalid(&error.to_string()))
+            }
+            Track::Audio => {
+                let samples = packet_duration_48k(&unit.payload).map_err(|error| invalid(&error.to_string()))?;
+                // 90 kHz over 48 kHz.
+                if unit.duration_90k * 8 != samples * 15 {
+                    return Err(invalid("its duration is not the Opus packet's"));
+                }
+                if unit.key { Ok(()) } else { Err(invalid("an Opus packet is always key")) }
+            }
+        }
+    }
+
+    fn flush_lane(&mut self, at: usize) {
+        let lane = &mut self.lanes[at];
+        let (since, params_index) = (lane.since.take().unwrap_or_default(), lane.params_index);
+        if let Some(part) = lane.assembler.flush() {
+            self.store(part, params_index, since);
+        }
+    }
+
+    fn store(&mut self, part: Part, params_index: usize, received: Duration) {
+        let units = UnitRange::new(part.first_unit, part.next_unit() - 1);
+        let what = What::Part {
+            units,
+            payload_bytes: part.payload_bytes,
+            pts_90k: part.pts_90k,
+            end_90k: part.end_90k(),
+        };
+        let parameters: CodecParameters = self.params.all()[params_index].parameters.clone();
+        // The units' bytes count since they arrived.
+        let bytes = part.payload_bytes + UNIT_OVERHEAD_BYTES * u64::from(part.unit_count);
+        let ticket = self.ticket(bytes, what);
+        self.records.push_back((ticket, Record::Part(PartRecord { part, parameters, received })));
+    }
+
+    fn record(&mut self, record: Record, what: What) -> Ticket {
+        self.undurable_bytes += RECORD_OVERHEAD_BYTES;
+        let ticket = self.ticket(RECORD_OVERHEAD_BYTES, what);
+        self.records.push_back((ticket, record));
+        ticket
+    }
+
+    fn ticket(&mut self, bytes: u64, what: What) -> Ticket {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.in_flight.insert(ticket, InFlight { bytes, what });
+        ticket
+    }
+
+    fn welcome(&mut self, ticket: Ticket) {
+        let Some(connection) = self.connection.as_mut().filter(|c| c.opening == Some(ticket)) else { return };
+        connection.opening = None;
+        connection.unacked = UnitRanges::new();
+        connection.out.push_front(ServerMessage::Welcome(Welcome {
+            version: PROTOCOL_VERSION,
+            durable: self.stored.durable.clone(),
+            limits: self.settings.limits.clone(),
+            server_unix_ms: connection.server_unix_ms,
+        }));
+    }
+
+    /// A record failed: its units have to come again, and so does the hello that says which are missing.
+    fn not_recorded(&mut self, error: ErrorBody) {
+        self.detach(error);
+        self.recount();
+    }
+
+    /// Finds out again what has arrived, from what is durable and what is on its way to the recorder. The lanes
+    /// must be empty.
+    fn recount(&mut self) {
+        self.finish = self.stored.finish.clone();
+        self.received = self.stored.durable.clone();
+        for flying in self.in_flight.values() {
+            if let What::Part { units, .. } = flying.what {
+                self.received.insert_range(units);
+            }
+            if let What::Finish(finish) = &flying.what {
+                self.finish = Some(finish.clone());
+            }
+        }
+    }
+
+    /// Ends the connection from this side: what is known to be durable is acknowledged, then comes the error.
+    fn detach(&mut self, error: ErrorBody) {
+        let Some(connection) = self.connection.take() else { return };
+        let mut left: VecDeque<Transmit> = VecDeque::new();
+        if connection.opening.is_none() {
+            left.extend(connection.out.into_iter().map(Transmit::Message));
+            if !connection.unacked.is_empty() {
+                left.push_back(Transmit::Message(ServerMessage::Ack { durable: connection.unacked }));
+            }
+        }
+        left.push_back(Transmit::Close(error));
+        self.closing.push((connection.id, left));
+        self.flush();
+        self.record(Record::Seal, What::Other);
+    }
+
+    fn idle_at(&self) -> Option<Duration> {
+        let idle = Duration::from_millis(u64::from(self.settings.limits.idle_ms));
+        self.connection.as_ref().map(|connection| connection.heard + idle)
+    }
+}

@@ -1,0 +1,167 @@
+//! Making records durable, many at a time: parts into segment files, files synced, rows committed, then the word
+//! to those who wait. Never a row before its bytes, never an acknowledgement before its row.
+
+mod batch;
+mod open_segments;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use media::segment::SegmentRule;
+use protocol::api::SessionStatus;
+use protocol::error::{ErrorBody, ErrorCode};
+use protocol::{SessionId, Track};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::clock::Clock;
+use crate::config::RecordingConfig;
+use crate::database::{Database, SessionInfo};
+use crate::ingest::{Record, StoredTrack, Ticket};
+use crate::log;
+use crate::store::Store;
+
+use batch::Outcomes;
+use open_segments::OpenSegments;
+
+/// Jobs that wait for the recorder. When they are as many, those who send wait, and so do their sockets.
+pub(crate) const QUEUE_JOBS: usize = 4_096;
+/// Jobs in one group commit.
+const BATCH_JOBS: usize = 1_024;
+/// A group commit that takes longer is worth a warning.
+const SLOW_COMMIT: Duration = Duration::from_secs(1);
+
+/// Learns what became of records.
+pub(crate) trait Recorded: Send + Sync {
+    /// The outcomes of a track's records, in their order.
+    fn recorded(&self, track: Track, outcomes: Vec<(Ticket, Result<(), ErrorBody>)>);
+}
+
+/// Something to make durable.
+pub(crate) enum Job {
+    /// A track's record.
+    Track(TrackJob),
+    /// A session's status.
+    Status(StatusJob),
+}
+
+pub(crate) struct TrackJob {
+    pub(crate) info: Arc<SessionInfo>,
+    pub(crate) track: Track,
+    pub(crate) ticket: Ticket,
+    pub(crate) record: Record,
+    pub(crate) to: Arc<dyn Recorded>,
+    /// The record's share of the memory budget, given back when the outcome is known.
+    pub(crate) budget: Option<OwnedSemaphorePermit>,
+}
+
+pub(crate) struct StatusJob {
+    pub(crate) id: SessionId,
+    pub(crate) status: SessionStatus,
+    pub(crate) last_activity_unix_ms: u64,
+    pub(crate) tracks: Vec<(Track, StoredTrack)>,
+    pub(crate) done: oneshot::Sender<Result<(), ErrorBody>>,
+}
+
+/// What a recorder works with.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    store: Arc<dyn Store>,
+    database: Arc<dyn Database>,
+    clock: Clock,
+    commit_interval: Duration,
+    open: OpenSegments,
+    is_failing: bool,
+    warned_slow_at: Option<Duration>,
+}
+
+/// The error that publishers see when something could not be made durable. The log has the details.
+pub(crate) fn unavailable() -> ErrorBody {
+    ErrorBody::new(ErrorCode::StorageUnavailable, "the server cannot store at the moment; what it has not acknowledged must be sent again")
+}
+
+impl Recorder {
+    /// Starts recording; it ends when every sender is gone and all is done.
+    pub(crate) fn start(
+        store: Arc<dyn Store>,
+        database: Arc<dyn Database>,
+        clock: Clock,
+        config: &RecordingConfig,
+    ) -> (mpsc::Sender<Job>, JoinHandle<()>) {
+        let (sender, jobs) = mpsc::channel(QUEUE_JOBS);
+        let rule: SegmentRule = config.segment;
+        let recorder = Self {
+            store,
+            database,
+            clock,
+            commit_interval: config.commit_interval,
+            open: OpenSegments::new(rule),
+            is_failing: false,
+            warned_slow_at: None,
+        };
+        (sender, tokio::spawn(recorder.run(jobs)))
+    }
+
+    async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+        let mut next_at = Duration::ZERO;
+        let mut batch = Vec::new();
+        while jobs.recv_many(&mut batch, BATCH_JOBS).await > 0 {
+            // Commits keep a distance, so that what comes within it shares one. A lone job is not delayed.
+            if !jobs.is_closed() {
+                tokio::time::sleep_until(self.clock.instant(next_at)).await;
+            }
+            while batch.len() < BATCH_JOBS
+                && let Ok(job) = jobs.try_recv()
+            {
+                batch.push(job);
+            }
+            let started = self.clock.now();
+            next_at = started + self.commit_interval;
+            self.commit(&mut batch).await;
+            self.watch_speed(started);
+        }
+        for segment in self.open.close_all() {
+            log::segment(&segment);
+        }
+    }
+
+    async fn commit(&mut self, batch: &mut Vec<Job>) {
+        let jobs = std::mem::take(batch);
+        let unix_ms = self.clock.unix_ms();
+        let mut plan = batch::Plan::new(jobs, &mut self.open, unix_ms);
+        let appended = self.store.append(plan.take_appends()).await;
+        plan.appended(appended);
+        let committed = plan.commit(&*self.database).await;
+        let outcomes = plan.finish(committed);
+        self.watch_health(&outcomes);
+        self.open.made_durable(&outcomes.durable, self.clock.now());
+        for key in &outcomes.failed {
+            self.open.forget(*key);
+        }
+        outcomes.tell();
+        for segment in self.open.take_complete() {
+            log::segment(&segment);
+        }
+    }
+
+    /// Says once that storing fails, and once that it works again.
+    fn watch_health(&mut self, outcomes: &Outcomes) {
+        match (&outcomes.error, self.is_failing) {
+            (Some(error), false) => log::storage_fails(error),
+            (None, true) => log::storage_works_again(),
+            _ => {}
+        }
+        self.is_failing = outcomes.error.is_some();
+    }
+
+    /// Says at most every ten seconds that the disk is slow.
+    fn watch_speed(&mut self, started: Duration) {
+        let now = self.clock.now();
+        let took = now.saturating_sub(started);
+        let is_due = self.warned_slow_at.is_none_or(|at| now >= at + 10 * SLOW_COMMIT);
+        if took >= SLOW_COMMIT && is_due {
+            self.warned_slow_at = Some(now);
+            log::slow_disk(took);
+        }
+    }
+}

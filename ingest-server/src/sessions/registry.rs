@@ -1,0 +1,281 @@
+//! The registry: finds or loads the session of a hello, and looks after sessions whose publishers are away.
+//!
+//! It is asked when a track opens and when somebody looks; never on the way of a unit.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use protocol::SessionId;
+use protocol::api::{Session, SessionStatus};
+use protocol::control::Hello;
+use protocol::error::{ErrorBody, ErrorCode};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::session::{Attached, LiveSession, view_stored};
+use crate::clock::Clock;
+use crate::database::{Database, DatabaseError, Page, SessionInfo, StoredSession};
+use crate::ingest::{ConnectionId, TrackSettings};
+use crate::log;
+use crate::recorder::{Job, StatusJob};
+use crate::stop::Stop;
+use crate::store::{Store, StoreError};
+
+/// How often the caretaker looks for sessions whose publisher stays away, and tries again to store a status.
+const CARE_INTERVAL: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Clone)]
+pub(crate) struct SessionsConfig {
+    pub(crate) track: TrackSettings,
+    pub(crate) abandon_after: Duration,
+    /// Sessions in memory.
+    pub(crate) capacity: usize,
+}
+
+pub(crate) struct Sessions {
+    live: Mutex<HashMap<SessionId, Arc<LiveSession>>>,
+    /// Held while a session is loaded, let go or deleted, so that it is in memory at most once.
+    gate: tokio::sync::Mutex<()>,
+    config: SessionsConfig,
+    database: Arc<dyn Database>,
+    store: Arc<dyn Store>,
+    jobs: mpsc::Sender<Job>,
+    clock: Clock,
+    changed: Arc<Notify>,
+    next_connection: AtomicU64,
+}
+
+/// Why a session cannot be deleted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DeleteError {
+    #[error("there is no such session")]
+    NotFound,
+    #[error("the session is active; it can be deleted when its publisher has left")]
+    Active,
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Sessions {
+    pub(crate) fn new(
+        config: SessionsConfig,
+        database: Arc<dyn Database>,
+        store: Arc<dyn Store>,
+        jobs: mpsc::Sender<Job>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            live: Mutex::default(),
+            gate: tokio::sync::Mutex::default(),
+            config,
+            database,
+            store,
+            jobs,
+            clock,
+            changed: Arc::default(),
+            next_connection: AtomicU64::new(0),
+        }
+    }
+
+    fn live(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<LiveSession>>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn find(&self, id: SessionId) -> Option<Arc<LiveSession>> {
+        self.live().get(&id).cloned()
+    }
+
+    /// Puts sessions that the start-up recovery found interrupted under care.
+    pub(crate) fn adopt(&self, sessions: Vec<StoredSession>) {
+        let mut live = self.live();
+        for stored in sessions {
+            live.insert(stored.info.id, Arc::new(self.make_live(stored)));
+        }
+    }
+
+    fn make_live(&self, stored: StoredSession) -> LiveSession {
+        let SessionsConfig { track, abandon_after, .. } = &self.config;
+        LiveSession::new(stored, track, *abandon_after, self.clock, Arc::clone(&self.changed))
+    }
+
+    /// Attaches a connection to the session and track of its hello.
+    ///
+    /// # Errors
+    /// [`ErrorCode::SessionTaken`], [`ErrorCode::SessionEnded`], [`ErrorCode::TooManySessions`],
+    /// [`ErrorCode::InvalidParams`], or [`ErrorCode::StorageUnavailable`] when the database does not answer.
+    pub(crate) async fn open(&self, hello: &Hello) -> Result<Attached, ErrorBody> {
+        let _gate = self.gate.lock().await;
+        let key: [u8; 32] = Sha256::digest(hello.resume_key.expose()).into();
+        let (session, is_loaded) = match self.find(hello.session) {
+            Some(session) => (session, false),
+            None => (Arc::new(self.load(hello, key).await?), true),
+        };
+        if !bool::from(session.info.resume_key_sha256.ct_eq(&key)) {
+            let message = "the session was begun by another publisher; begin a new one";
+            return Err(ErrorBody::new(ErrorCode::SessionTaken, message));
+        }
+        let id = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
+        let news = session.news(hello.track);
+        let now = self.clock.now();
+        session.ingest(hello.track).connect(now, self.clock.unix_ms(), id, hello)?;
+        session.heard_now();
+        if is_loaded {
+            self.live().insert(hello.session, Arc::clone(&session));
+        }
+        session.announce(hello.track);
+        Ok(Attached { session, track: hello.track, id, news })
+    }
+
+    async fn load(&self, hello: &Hello, key: [u8; 32]) -> Result<LiveSession, ErrorBody> {
+        let unavailable = |error: DatabaseError| {
+            log::storage_fails(&error.to_string());
+            crate::recorder::unavailable()
+        };
+        if self.live().len() >= self.config.capacity {
+            let message = "the server holds as many sessions as it is set to";
+            return Err(ErrorBody::new(ErrorCode::TooManySessions, message));
+        }
+        if let Some(stored) = self.database.session(hello.session).await.map_err(unavailable)? {
+            return Ok(self.make_live(stored));
+        }
+        if self.database.is_deleted(hello.session).await.map_err(unavailable)? {
+            return Err(ErrorBody::new(ErrorCode::SessionEnded, "the session was deleted; begin a new one"));
+        }
+        let info = SessionInfo {
+            id: hello.session,
+            room: hello.room.clone(),
+            resume_key_sha256: key,
+            device: hello.device.clone(),
+            started_unix_ms: hello.started_unix_ms,
+        };
+        Ok(self.make_live(StoredSession {
+            info,
+            status: SessionStatus::Active,
+            last_activity_unix_ms: self.clock.unix_ms(),
+            tracks: Vec::new(),
+        }))
+    }
+
+    /// Follows the sessions' lives until the server stops: statuses are logged and stored, and sessions that have
+    /// ended leave memory.
+    pub(crate) async fn care(&self, mut stop: Stop) {
+        let mut unsaved = HashMap::new();
+        loop {
+            tokio::select! {
+                () = self.changed.notified() => {}
+                () = tokio::time::sleep(CARE_INTERVAL) => {}
+                () = stop.wait() => return,
+            }
+            self.save_statuses(&mut unsaved).await;
+            self.let_go(&unsaved).await;
+        }
+    }
+
+    /// Stores the statuses as they are at the end.
+    pub(crate) async fn settle(&self) {
+        self.save_statuses(&mut HashMap::new()).await;
+    }
+
+    async fn save_statuses(&self, unsaved: &mut HashMap<SessionId, SessionStatus>) {
+        let sessions: Vec<Arc<LiveSession>> = self.live().values().cloned().collect();
+        let mut waiting = Vec::new();
+        for session in sessions {
+            let id = session.info.id;
+            if let Some(status) = session.observe(self.clock.now()) {
+                // The line of the hello has said already that a session is active.
+                if status != SessionStatus::Active {
+                    log::status(id, status, &session.stored_tracks());
+                }
+                unsaved.insert(id, status);
+            }
+            if let Some(&status) = unsaved.get(&id) {
+                let (done, outcome) = oneshot::channel();
+                let job = StatusJob {
+                    id,
+                    status,
+                    last_activity_unix_ms: session.last_activity_unix_ms(),
+                    tracks: session.stored_tracks(),
+                    done,
+                };
+                if self.jobs.send(Job::Status(job)).await.is_ok() {
+                    waiting.push((id, outcome));
+                }
+            }
+        }
+        for (id, outcome) in waiting {
+            if matches!(outcome.await, Ok(Ok(()))) {
+                unsaved.remove(&id);
+            }
+        }
+    }
+
+    /// Removes sessions from memory that have ended and are stored so.
+    async fn let_go(&self, unsaved: &HashMap<SessionId, SessionStatus>) {
+        let has_ended =
+            |session: &LiveSession| matches!(session.status(), SessionStatus::Completed | SessionStatus::Abandoned);
+        if !self.live().values().any(|session| has_ended(session)) {
+            return;
+        }
+        let _gate = self.gate.lock().await;
+        self.live().retain(|id, session| {
+            !has_ended(session) || unsaved.contains_key(id) || session.is_connected() || !session.is_settled()
+        });
+    }
+
+    /// One session as the API shows it.
+    pub(crate) async fn view(&self, id: SessionId) -> Result<Option<Session>, DatabaseError> {
+        match self.find(id) {
+            Some(session) => Ok(Some(session.view())),
+            None => Ok(self.database.session(id).await?.as_ref().map(view_stored)),
+        }
+    }
+
+    /// A page of sessions as the API shows them, newest first. Sessions in memory show their state of now, which
+    /// may differ from the status by which the database chose them; those that no longer fit are left out.
+    ///
+    /// With the page comes the id behind which the next one starts, if this one is full.
+    pub(crate) async fn list(&self, page: Page) -> Result<(Vec<Session>, Option<SessionId>), DatabaseError> {
+        let stored = self.database.sessions(page).await?;
+        let is_full = stored.len() >= page.limit as usize;
+        let next_before = stored.last().filter(|_| is_full).map(|stored| stored.info.id);
+        let views = stored.iter().map(|stored| match self.find(stored.info.id) {
+            Some(session) => session.view(),
+            None => view_stored(stored),
+        });
+        let views = views.filter(|view| page.status.is_none_or(|status| view.status == status)).collect();
+        Ok((views, next_before))
+    }
+
+    /// Removes a session for good.
+    pub(crate) async fn delete(&self, id: SessionId) -> Result<(), DeleteError> {
+        let _gate = self.gate.lock().await;
+        if let Some(session) = self.find(id) {
+            if session.is_connected() || !session.is_settled() {
+                return Err(DeleteError::Active);
+            }
+            self.live().remove(&id);
+        }
+        // Rows first: files without rows are removed at the next start, rows without files would be a loss.
+        if !self.database.delete(id, self.clock.unix_ms()).await? {
+            return Err(DeleteError::NotFound);
+        }
+        self.store.delete(id).await?;
+        log::deleted(id);
+        // Finds no row, and lets the recorder forget the session.
+        let (done, _) = oneshot::channel();
+        let job = StatusJob {
+            id,
+            status: SessionStatus::Abandoned,
+            last_activity_unix_ms: 0,
+            tracks: Vec::new(),
+            done,
+        };
+        let _ = self.jobs.send(Job::Status(job)).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,220 @@
+//! One session in memory: its two tracks, and who waits for news of them.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use protocol::Track;
+use protocol::api::{Session, SessionStatus, TrackState};
+use protocol::error::ErrorBody;
+use tokio::sync::{Notify, watch};
+
+use super::lifecycle::{Facts, Lifecycle};
+use crate::clock::Clock;
+use crate::database::{SessionInfo, StoredSession};
+use crate::ingest::{ConnectionId, StoredTrack, Ticket, TrackIngest, TrackSettings};
+use crate::recorder::Recorded;
+
+/// A session with at least the chance of a publisher.
+pub(crate) struct LiveSession {
+    pub(crate) info: Arc<SessionInfo>,
+    tracks: [LiveTrack; 2],
+    lifecycle: Mutex<Lifecycle>,
+    last_activity_unix_ms: AtomicU64,
+    clock: Clock,
+    /// Wakes the caretaker, who looks at every session's facts.
+    changed: Arc<Notify>,
+}
+
+struct LiveTrack {
+    /// Held for as long as one message takes; nobody else needs it but the recorder's word and a takeover.
+    ingest: Mutex<TrackIngest>,
+    /// Wakes the track's connections.
+    news: watch::Sender<()>,
+}
+
+/// A connection's hold on its track.
+pub(crate) struct Attached {
+    pub(crate) session: Arc<LiveSession>,
+    pub(crate) track: Track,
+    pub(crate) id: ConnectionId,
+    pub(crate) news: watch::Receiver<()>,
+}
+
+impl LiveSession {
+    pub(crate) fn new(
+        stored: StoredSession,
+        settings: &TrackSettings,
+        abandon_after: Duration,
+        clock: Clock,
+        changed: Arc<Notify>,
+    ) -> Self {
+        let track = |track: Track| {
+            let found = stored.tracks.iter().find(|(of, _)| *of == track);
+            let stored = found.map(|(_, stored)| stored.clone()).unwrap_or_default();
+            let ingest = Mutex::new(TrackIngest::new(track, settings.clone(), stored));
+            LiveTrack { ingest, news: watch::channel(()).0 }
+        };
+        Self {
+            tracks: Track::ALL.map(track),
+            lifecycle: Mutex::new(Lifecycle::new(clock.now(), abandon_after, stored.status)),
+            last_activity_unix_ms: AtomicU64::new(stored.last_activity_unix_ms),
+            info: Arc::new(stored.info),
+            clock,
+            changed,
+        }
+    }
+
+    fn live(&self, track: Track) -> &LiveTrack {
+        &self.tracks[track as usize]
+    }
+
+    /// The track's state machine. Whoever has used it drains its records.
+    pub(crate) fn ingest(&self, track: Track) -> MutexGuard<'_, TrackIngest> {
+        // A panic elsewhere must not end every connection of the session.
+        self.live(track).ingest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn news(&self, track: Track) -> watch::Receiver<()> {
+        self.live(track).news.subscribe()
+    }
+
+    /// Wakes the track's connections and the caretaker.
+    pub(crate) fn announce(&self, track: Track) {
+        self.live(track).news.send_replace(());
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn heard_now(&self) {
+        self.last_activity_unix_ms.fetch_max(self.clock.unix_ms(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn last_activity_unix_ms(&self) -> u64 {
+        self.last_activity_unix_ms.load(Ordering::Relaxed)
+    }
+
+    fn lifecycle(&self) -> MutexGuard<'_, Lifecycle> {
+        self.lifecycle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn facts(&self) -> Facts {
+        let mut facts = Facts { is_connected: false, is_complete: true };
+        let mut has_track = false;
+        for track in Track::ALL {
+            let ingest = self.ingest(track);
+            if !ingest.all_params().is_empty() {
+                has_track = true;
+                facts.is_connected |= ingest.connection().is_some();
+                facts.is_complete &= ingest.is_complete();
+            }
+        }
+        facts.is_complete &= has_track;
+        facts
+    }
+
+    /// Looks at the facts; says the status if it changed.
+    pub(crate) fn observe(&self, now: Duration) -> Option<SessionStatus> {
+        let facts = self.facts();
+        self.lifecycle().observe(now, facts)
+    }
+
+    pub(crate) fn status(&self) -> SessionStatus {
+        self.lifecycle().status()
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.facts().is_connected
+    }
+
+    /// Whether nothing of the session waits to become durable.
+    pub(crate) fn is_settled(&self) -> bool {
+        Track::ALL.into_iter().all(|track| self.ingest(track).is_settled())
+    }
+
+    /// What is durable of each track that said hello.
+    pub(crate) fn stored_tracks(&self) -> Vec<(Track, StoredTrack)> {
+        let stored = |track| {
+            let ingest = self.ingest(track);
+            (!ingest.all_params().is_empty()).then(|| (track, ingest.stored().clone()))
+        };
+        Track::ALL.into_iter().filter_map(stored).collect()
+    }
+
+    /// The session as the API shows it.
+    pub(crate) fn view(&self) -> Session {
+        let track = |track| {
+            let ingest = self.ingest(track);
+            let params = ingest.all_params().to_vec();
+            let stored = StoredTrack { params, ..ingest.stored().clone() };
+            track_state(&stored, ingest.known_units(), ingest.connection().is_some())
+        };
+        Session {
+            id: self.info.id,
+            room: self.info.room.clone(),
+            status: self.status_now(),
+            device: self.info.device.clone(),
+            started_unix_ms: self.info.started_unix_ms,
+            last_activity_unix_ms: self.last_activity_unix_ms(),
+            video: track(Track::Video),
+            audio: track(Track::Audio),
+        }
+    }
+
+    /// The status by the facts of now, without taking the change from the caretaker, who logs and stores it.
+    fn status_now(&self) -> SessionStatus {
+        let facts = self.facts();
+        let mut lifecycle = self.lifecycle().clone();
+        lifecycle.observe(self.clock.now(), facts).unwrap_or_else(|| lifecycle.status())
+    }
+}
+
+impl Recorded for LiveSession {
+    fn recorded(&self, track: Track, outcomes: Vec<(Ticket, Result<(), ErrorBody>)>) {
+        let mut ingest = self.ingest(track);
+        for (ticket, outcome) in outcomes {
+            ingest.recorded(ticket, outcome);
+        }
+        drop(ingest);
+        self.live(track).news.send_replace(());
+        self.changed.notify_one();
+    }
+}
+
+/// A stored session as the API shows it.
+pub(crate) fn view_stored(stored: &StoredSession) -> Session {
+    let track = |track: Track| {
+        let (_, stored) = stored.tracks.iter().find(|(of, _)| *of == track)?;
+        let durable = stored.durable.last().map_or(0, |last| last + 1);
+        let units = durable.max(stored.finish.as_ref().map_or(0, |finish| finish.units));
+        track_state(stored, units, false)
+    };
+    Session {
+        id: stored.info.id,
+        room: stored.info.room.clone(),
+        status: stored.status,
+        device: stored.info.device.clone(),
+        started_unix_ms: stored.info.started_unix_ms,
+        last_activity_unix_ms: stored.last_activity_unix_ms,
+        video: track(Track::Video),
+        audio: track(Track::Audio),
+    }
+}
+
+fn track_state(stored: &StoredTrack, units: u64, connected: bool) -> Option<TrackState> {
+    let codec = stored.params.last()?.parameters.clone();
+    let span = stored.start_90k.zip(stored.end_90k).map_or(0, |(start, end)| end.saturating_sub(start));
+    let lost = stored.finish.as_ref().map(|finish| finish.lost.clone()).unwrap_or_default();
+    Some(TrackState {
+        units,
+        durable_units: stored.durable.count(),
+        durable_bytes: stored.durable_bytes,
+        duration_ms: span / 90,
+        codec_string: codec.rfc6381(),
+        codec,
+        connected,
+        finished: stored.finish.is_some(),
+        gaps: stored.durable.gaps_below(units),
+        lost,
+        events: stored.events.clone(),
+    })
+}
