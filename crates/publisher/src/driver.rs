@@ -79,7 +79,11 @@ pub(crate) async fn drive(shared: Arc<SharedTrack>, endpoint: Endpoint, outlets:
                 Command::Connect => {
                     socket = Socket::open(Endpoint { token: shared.token(), ..endpoint.clone() });
                 }
-                Command::Disconnect => socket.leave(),
+                // The last goodbye is waited for, because the program may end when the track is complete.
+                Command::Disconnect if shared.with(|machine, _| machine.completion()).is_some() => {
+                    socket.leave().await;
+                }
+                Command::Disconnect => drop(tokio::spawn(socket.leave())),
                 Command::Tell(tell) => tell_outside(&outlets, shared.track, tell),
             }
         }

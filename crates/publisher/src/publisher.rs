@@ -151,6 +151,16 @@ impl TrackReport {
 }
 
 impl Report {
+    /// The tracks' statuses, without what the server told besides.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let mut status = Status::default();
+        for track in &self.tracks {
+            *status.track_mut(track.track) = Some(track.status.clone());
+        }
+        status
+    }
+
     /// Whether every unit of every track is durable and the server has said so.
     #[must_use]
     pub fn is_whole(&self) -> bool {

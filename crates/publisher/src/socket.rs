@@ -7,12 +7,13 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{Sink as _, Stream as _};
+use futures_util::{Sink as _, StreamExt as _};
 use http::header::{AUTHORIZATION, HeaderValue, LOCATION};
 use protocol::limits::{MAX_CONTROL_BYTES, MAX_MESSAGE_BYTES};
 use protocol::{Secret, Track};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Error};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
@@ -24,7 +25,7 @@ type WebSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 type Opening = Pin<Box<dyn Future<Output = Result<WebSocket, ConnectFailure>> + Send>>;
 
 /// How long a socket that is given up may take to say goodbye.
-const FAREWELL: Duration = Duration::from_secs(2);
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Where and how to connect.
 #[derive(Debug, Clone)]
@@ -92,35 +93,44 @@ impl Socket {
             Self::Open(open) => {
                 let event = ready!(open.poll_next(cx));
                 if matches!(event, Some(SocketEvent::Closed { .. })) {
-                    self.leave();
+                    // The peer's close wants an answer.
+                    tokio::spawn(self.leave());
                 }
                 Poll::Ready(event)
             }
         }
     }
 
-    /// Gives the socket up. An open one says goodbye by itself, as far as the peer listens.
-    pub(crate) fn leave(&mut self) {
-        if let Self::Open(mut open) = std::mem::replace(self, Self::Absent)
-            && open.message.is_none()
-            && !open.flushing
-        {
-            // The server may keep what it has to say; whether the close arrives changes nothing.
-            tokio::spawn(async move {
-                tokio::time::timeout(FAREWELL, open.web_socket.close(None)).await.ok();
-            });
+    /// Gives the socket up. The future says goodbye, as far as the peer listens; dropping it does no harm.
+    pub(crate) fn leave(&mut self) -> impl Future<Output = ()> + Send + use<> {
+        let left = match std::mem::replace(self, Self::Absent) {
+            // In the middle of a message there is no way to say anything else.
+            Self::Open(open) if open.message.is_none() && !open.flushing => Some(open),
+            _ => None,
+        };
+        async move {
+            if let Some(mut open) = left {
+                // Whether the close arrives changes nothing.
+                tokio::time::timeout(FAREWELL, open.say_goodbye()).await.ok();
+            }
         }
     }
 }
 
 impl Open {
+    /// Closes, and waits for the peer's close.
+    async fn say_goodbye(&mut self) {
+        let closed = self.web_socket.close(None).await;
+        while closed.is_ok() && matches!(self.web_socket.next().await, Some(Ok(_))) {}
+    }
+
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<SocketEvent>> {
         match self.poll_write(cx) {
             Poll::Ready(Ok(true)) => return Poll::Ready(None),
             Poll::Ready(Err(error)) => return Poll::Ready(Some(closed(&error))),
             Poll::Ready(Ok(false)) | Poll::Pending => {}
         }
-        let event = match ready!(Pin::new(&mut self.web_socket).poll_next(cx)) {
+        let event = match ready!(self.web_socket.poll_next_unpin(cx)) {
             Some(Ok(tungstenite::Message::Text(text))) => SocketEvent::Text(text.as_str().to_owned()),
             Some(Ok(tungstenite::Message::Binary(_))) => SocketEvent::Binary,
             Some(Ok(tungstenite::Message::Pong(_))) => SocketEvent::Pong,
@@ -157,6 +167,7 @@ impl Open {
 fn closed(error: &Error) -> SocketEvent {
     let reason = match error {
         Error::ConnectionClosed | Error::AlreadyClosed => String::new(),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => "the server went away".to_owned(),
         Error::Io(error) => format!("the connection broke: {error}"),
         error => format!("the connection broke: {error}"),
     };
