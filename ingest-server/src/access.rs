@@ -19,7 +19,9 @@ pub enum Origins {
 
 /// An entry of the list of origins that is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not an origin; write scheme://host or scheme://host:port without a path, or * for every page")]
+#[error(
+    "\"{0}\" is not an origin; write scheme://host or scheme://host:port without a path, or * for every page"
+)]
 pub struct OriginError(String);
 
 impl Origins {
@@ -185,15 +187,18 @@ mod tests {
             (None, Some("")),
             (Some("Bearer wrong"), Some("correct horse")),
         ] {
-            assert_eq!(code(authorization, query), Some(ErrorCode::Unauthorized), "{authorization:?} {query:?}");
+            assert_eq!(
+                code(authorization, query),
+                Some(ErrorCode::Unauthorized),
+                "{authorization:?} {query:?}"
+            );
         }
     }
 
     #[test]
     fn pages_pass_when_they_are_the_apps_the_servers_own_or_listed() {
         let access = access(Some("t"), &["https://studio.example"]);
-        let passes =
-            |origin: Option<&str>, host: &str| access.check_origin(origin, Some(host)).is_ok();
+        let passes = |origin: Option<&str>, host: &str| access.check_origin(origin, Some(host)).is_ok();
         assert!(passes(None, "cam.example"));
         assert!(passes(Some("tauri://localhost"), "cam.example"));
         assert!(passes(Some("http://tauri.localhost"), "cam.example"));
@@ -219,7 +224,10 @@ mod tests {
             assert!(access.check_origin(Some(&format!("http://{own}")), Some(own)).is_ok(), "{own}");
         }
         for foreign in ["evil.example:8000", "127.0.0.1.evil.example", "localhost.evil.example", ""] {
-            assert!(access.check_origin(Some(&format!("http://{foreign}")), Some(foreign)).is_err(), "{foreign}");
+            assert!(
+                access.check_origin(Some(&format!("http://{foreign}")), Some(foreign)).is_err(),
+                "{foreign}"
+            );
             assert!(access.check_origin(None, Some(foreign)).is_err(), "{foreign}");
         }
         assert!(access.check_origin(None, None).is_ok());

@@ -16,7 +16,11 @@ use crate::access::{APP_ORIGINS, Access, OriginError, Origins};
 
 /// The command line.
 #[derive(Debug, Clone, clap::Parser)]
-#[command(name = "longtake-ingest", version, about = "Takes sessions over two WebSockets and records them durably")]
+#[command(
+    name = "longtake-ingest",
+    version,
+    about = "Takes sessions over two WebSockets and records them durably"
+)]
 pub struct Cli {
     /// What to do; without it, serve.
     #[command(subcommand)]
@@ -169,7 +173,9 @@ pub struct Bounds {
 #[non_exhaustive]
 pub enum ConfigError {
     /// No token, but an address that others reach.
-    #[error("without a token the server listens on this machine only, and {0} can be reached by others; set STREAMING_ACCESS_TOKEN, or leave out host")]
+    #[error(
+        "without a token the server listens on this machine only, and {0} can be reached by others; set STREAMING_ACCESS_TOKEN, or leave out host"
+    )]
     OpenWithoutToken(IpAddr),
     /// A token of no characters, or with characters that HTTP cannot carry.
     #[error("the token must have 1 to 512 visible ASCII characters; to run without one, leave it out")]
@@ -203,8 +209,9 @@ impl Settings {
         if token.is_none() && !host.is_loopback() {
             return Err(ConfigError::OpenWithoutToken(host));
         }
-        let origins =
-            Origins::parse(APP_ORIGINS.into_iter().chain(self.cors_allow_origins.iter().map(String::as_str)))?;
+        let origins = Origins::parse(
+            APP_ORIGINS.into_iter().chain(self.cors_allow_origins.iter().map(String::as_str)),
+        )?;
         let tls = match (&self.tls_cert, &self.tls_key) {
             (Some(cert), Some(key)) => Some(TlsFiles { cert: cert.clone(), key: key.clone() }),
             _ => None,

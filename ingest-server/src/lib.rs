@@ -8,6 +8,7 @@
 //! [`Server::start`] is the whole program but for settings and signals, so that tests run it in their own process.
 
 pub mod access;
+pub mod check;
 mod clock;
 pub mod config;
 pub mod database;
@@ -19,8 +20,8 @@ mod playback;
 mod recorder;
 pub mod recovery;
 mod server;
-mod stop;
 pub mod sessions;
+mod stop;
 pub mod store;
 
 pub use listener::TlsError;

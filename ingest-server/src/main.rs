@@ -1,6 +1,7 @@
 //! `longtake-ingest`: takes sessions over two WebSockets and records them durably.
 
 use ingest_server::Server;
+use ingest_server::check::check_folder;
 use ingest_server::config::{Cli, Command};
 
 fn main() -> anyhow::Result<()> {
@@ -9,7 +10,11 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match cli.command {
         None => runtime.block_on(serve(&cli)),
-        Some(Command::Check) => Ok(()),
+        Some(Command::Check) => {
+            let report = runtime.block_on(check_folder(&cli.settings.data_dir))?;
+            println!("{report}");
+            std::process::exit(i32::from(!report.is_clean()))
+        }
     }
 }
 

@@ -73,7 +73,10 @@ pub fn compare(rows: &[PartRow], files: &[StoredSegment]) -> Findings {
 ///
 /// # Errors
 /// [`RecoveryError`]; then the server must not start, since it could write over what it does not understand.
-pub async fn recover(database: &dyn Database, store: &dyn Store) -> Result<Vec<StoredSession>, RecoveryError> {
+pub async fn recover(
+    database: &dyn Database,
+    store: &dyn Store,
+) -> Result<Vec<StoredSession>, RecoveryError> {
     remove_unknown(database, store).await?;
     let mut interrupted = Vec::new();
     for id in database.unfinished().await? {
@@ -126,7 +129,8 @@ async fn recover_session(
         database.commit(&[Change::Forget(findings.lost)]).await?;
     }
     let Some(mut session) = database.session(id).await? else { return Ok(None) };
-    let is_complete = !session.tracks.is_empty() && session.tracks.iter().all(|(_, stored)| stored.is_complete());
+    let is_complete =
+        !session.tracks.is_empty() && session.tracks.iter().all(|(_, stored)| stored.is_complete());
     session.status = if is_complete { SessionStatus::Completed } else { SessionStatus::Interrupted };
     let change = Change::Status {
         id,

@@ -31,7 +31,7 @@ use crate::store::{LocalStore, Store, StoreError};
 /// The database's file in the data folder.
 pub(crate) const DATABASE_FILE: &str = "longtake.db";
 /// Held by the server that records into the folder.
-const LOCK_FILE: &str = "lock";
+pub(crate) const LOCK_FILE: &str = "lock";
 /// How long connections may take to leave when the server stops.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -108,7 +108,8 @@ impl Server {
         let address = socket.local_addr().map_err(listen)?;
         let bounds = config.bounds;
         let (stop, stopping) = Stop::channel();
-        let (jobs, recorder) = Recorder::start(Arc::clone(&store), Arc::clone(&database), clock, &config.recording);
+        let (jobs, recorder) =
+            Recorder::start(Arc::clone(&store), Arc::clone(&database), clock, &config.recording);
         let sessions_config = SessionsConfig {
             track: TrackSettings {
                 part: config.recording.part,
@@ -152,7 +153,8 @@ impl Server {
         log::listening(address, tls.is_some(), asks_for_token, &config.data_dir);
         let listener =
             Listener { socket, tls, app, bounds, slots: Arc::clone(&slots), clock, stop: stopping.clone() };
-        let running = Running { sessions, database, recorder, slots, connections: bounds.connections, _lock: lock };
+        let running =
+            Running { sessions, database, recorder, slots, connections: bounds.connections, _lock: lock };
         let done = tokio::spawn(running.run(listener, stopping));
         Ok(Self { address, stop, done })
     }

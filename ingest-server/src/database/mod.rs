@@ -159,7 +159,9 @@ impl Change {
     pub fn session(&self) -> Option<SessionId> {
         match self {
             Self::Opened { info, .. } => Some(info.id),
-            Self::Params(id, ..) | Self::Event(id, ..) | Self::Finish(id, ..) | Self::Status { id, .. } => Some(*id),
+            Self::Params(id, ..) | Self::Event(id, ..) | Self::Finish(id, ..) | Self::Status { id, .. } => {
+                Some(*id)
+            }
             Self::Segment(row) => Some(row.key.session),
             Self::Part(row) => Some(row.segment.session),
             Self::Forget(rows) => rows.first().map(|row| row.segment.session),

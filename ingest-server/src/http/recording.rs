@@ -54,7 +54,8 @@ pub(super) async fn get(
         Wanted::Unsatisfiable => (StatusCode::RANGE_NOT_SATISFIABLE, 0, 0),
     };
     let has_body = matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT);
-    let etag = HeaderValue::from_str(&recording.etag).map_err(|error| internal("naming a recording", &error))?;
+    let etag =
+        HeaderValue::from_str(&recording.etag).map_err(|error| internal("naming a recording", &error))?;
     let body = if has_body && method != Method::HEAD {
         let store = Arc::clone(services.recordings.store());
         Body::from_stream(Arc::clone(&recording).bytes(store, first..last + 1))

@@ -32,7 +32,8 @@ pub(super) async fn list(
     query: QueryOf<ListQuery>,
 ) -> Result<Json<SessionList>, HttpError> {
     let Query(query) = query.map_err(|_| {
-        let message = "before is a session id, limit a number, status one of active, interrupted, completed, abandoned";
+        let message =
+            "before is a session id, limit a number, status one of active, interrupted, completed, abandoned";
         ErrorBody::new(ErrorCode::BadRequest, message)
     })?;
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
@@ -67,7 +68,8 @@ pub(super) async fn delete(
 }
 
 pub(super) fn parse_id(text: &str) -> Result<SessionId, ErrorBody> {
-    SessionId::try_from(text.to_owned()).map_err(|error| ErrorBody::new(ErrorCode::BadRequest, error.to_string()))
+    SessionId::try_from(text.to_owned())
+        .map_err(|error| ErrorBody::new(ErrorCode::BadRequest, error.to_string()))
 }
 
 pub(super) fn no_such_session() -> ErrorBody {

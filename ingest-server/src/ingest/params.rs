@@ -84,7 +84,10 @@ mod tests {
         let mut history = ParamsHistory::new(Track::Audio, vec![]);
         assert_eq!(history.index_for(7), None);
         history.extend(&[opus(0, 1), opus(50, 2)], None).unwrap();
-        assert_eq!([0, 49, 50, 1000].map(|unit| history.index_for(unit)), [Some(0), Some(0), Some(1), Some(1)]);
+        assert_eq!(
+            [0, 49, 50, 1000].map(|unit| history.index_for(unit)),
+            [Some(0), Some(0), Some(1), Some(1)]
+        );
     }
 
     #[test]
@@ -93,7 +96,9 @@ mod tests {
         history.extend(&[opus(0, 1)], Some(99)).unwrap();
         history.extend(&[opus(0, 1), opus(100, 2)], Some(99)).unwrap();
         let before = history.all().to_vec();
-        for bad in [opus(0, 2), opus(99, 2), opus(101, 3), opus(1 << 40, 1), testkit::units::params(Track::Video)] {
+        for bad in
+            [opus(0, 2), opus(99, 2), opus(101, 3), opus(1 << 40, 1), testkit::units::params(Track::Video)]
+        {
             let error = history.extend(std::slice::from_ref(&bad), Some(99)).unwrap_err();
             assert_eq!(error.code, ErrorCode::InvalidParams, "{bad:?}");
             assert_eq!(history.all(), before, "{bad:?}");

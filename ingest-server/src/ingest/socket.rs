@@ -64,7 +64,8 @@ where
         .write_buffer_size(0)
         .max_message_size(Some(MAX_MESSAGE_BYTES))
         .max_frame_size(Some(MAX_MESSAGE_BYTES));
-    let mut socket = WebSocketStream::from_partially_read(stream, read_ahead, Role::Server, Some(config)).await;
+    let mut socket =
+        WebSocketStream::from_partially_read(stream, read_ahead, Role::Server, Some(config)).await;
 
     let attached = match open(&mut socket, track, context).await {
         Ok(attached) => attached,
@@ -112,7 +113,10 @@ where
     let attached = context.sessions.open(&hello).await.map_err(Ending::Close)?;
     let (durable, codec) = {
         let ingest = attached.session.ingest(track);
-        (ingest.stored().durable.clone(), ingest.all_params().last().map_or("", |params| params.parameters.name()))
+        (
+            ingest.stored().durable.clone(),
+            ingest.all_params().last().map_or("", |params| params.parameters.name()),
+        )
     };
     log::hello(hello.session, track, &attached.session.info.room, &durable, codec);
     Ok(attached)
@@ -178,7 +182,9 @@ impl Driver<'_> {
                 log::budget_reached(self.attached.session.info.id, self.attached.track, self.undurable_bytes);
             }
             let permits = self.next_permits();
-            let timer = sleep_until(context.clock.instant(self.deadline.unwrap_or(context.clock.now() + SEND_PATIENCE)));
+            let timer = sleep_until(
+                context.clock.instant(self.deadline.unwrap_or(context.clock.now() + SEND_PATIENCE)),
+            );
             tokio::select! {
                 message = socket.next(), if !is_full && !self.is_stopping => match message {
                     None => return Ending::Gone("the peer left"),
@@ -274,7 +280,14 @@ impl Driver<'_> {
     fn job(&self, ticket: Ticket, record: Record, budget: Option<OwnedSemaphorePermit>) -> Job {
         let session = &self.attached.session;
         let to: Arc<dyn Recorded> = Arc::clone(session) as Arc<dyn Recorded>;
-        Job::Track(TrackJob { info: Arc::clone(&session.info), track: self.attached.track, ticket, record, to, budget })
+        Job::Track(TrackJob {
+            info: Arc::clone(&session.info),
+            track: self.attached.track,
+            ticket,
+            record,
+            to,
+            budget,
+        })
     }
 
     async fn send<S>(&mut self, socket: &mut Socket<S>) -> Result<(), Ending>

@@ -120,7 +120,11 @@ impl TrackIngest {
     /// A track with what is durable of it; nothing for a new one.
     #[must_use]
     pub fn new(track: Track, settings: TrackSettings, stored: StoredTrack) -> Self {
-        let lane = || LaneParts { assembler: PartAssembler::new(track, settings.part), since: None, params_index: 0 };
+        let lane = || LaneParts {
+            assembler: PartAssembler::new(track, settings.part),
+            since: None,
+            params_index: 0,
+        };
         Self {
             lanes: [lane(), lane()],
             track,
@@ -255,7 +259,8 @@ impl TrackIngest {
     /// When [`Self::tick`] has something to do next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
-        let lanes = self.lanes.iter().filter_map(|lane| lane.since).map(|since| since + self.settings.part_wait);
+        let lanes =
+            self.lanes.iter().filter_map(|lane| lane.since).map(|since| since + self.settings.part_wait);
         lanes.chain(self.idle_at()).min()
     }
 
@@ -384,7 +389,10 @@ impl TrackIngest {
         }
         match &self.finish {
             Some(known) if known.units != finish.units && self.is_complete() => {
-                return Err(ErrorBody::new(ErrorCode::SessionEnded, "the track has ended with another count"));
+                return Err(ErrorBody::new(
+                    ErrorCode::SessionEnded,
+                    "the track has ended with another count",
+                ));
             }
             Some(known) if known.units != finish.units => {
                 return invalid("the track was finished with another count");
@@ -465,15 +473,17 @@ impl TrackIngest {
     }
 
     fn check_payload(&self, unit: &Unit) -> Result<(), ErrorBody> {
-        let invalid =
-            |why: &str| ErrorBody::new(ErrorCode::InvalidUnit, format!("unit {} is broken: {why}", unit.number));
+        let invalid = |why: &str| {
+            ErrorBody::new(ErrorCode::InvalidUnit, format!("unit {} is broken: {why}", unit.number))
+        };
         match self.track {
             Track::Video if unit.duration_90k == 0 => Err(invalid("it has no duration")),
             Track::Video => {
                 check_access_unit(&unit.payload, unit.key).map_err(|error| invalid(&error.to_string()))
             }
             Track::Audio => {
-                let samples = packet_duration_48k(&unit.payload).map_err(|error| invalid(&error.to_string()))?;
+                let samples =
+                    packet_duration_48k(&unit.payload).map_err(|error| invalid(&error.to_string()))?;
                 // 90 kHz over 48 kHz.
                 if unit.duration_90k * 8 != samples * 15 {
                     return Err(invalid("its duration is not the Opus packet's"));

@@ -93,11 +93,16 @@ impl Listener {
             (Arc::clone(refusals).try_acquire_owned().ok(), Some(ErrorBody::new(code, message)))
         };
         if !rates.allow(self.clock.now(), peer.ip()) {
-            return refuse(ErrorCode::RateLimited, "too many connections in too short a time; try again later");
+            return refuse(
+                ErrorCode::RateLimited,
+                "too many connections in too short a time; try again later",
+            );
         }
         match Arc::clone(&self.slots).try_acquire_owned() {
             Ok(slot) => (Some(slot), None),
-            Err(_) => refuse(ErrorCode::TooManySessions, "the server has as many connections as it is set to"),
+            Err(_) => {
+                refuse(ErrorCode::TooManySessions, "the server has as many connections as it is set to")
+            }
         }
     }
 }
@@ -139,7 +144,8 @@ impl Connection {
             .header_read_timeout(self.opening)
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD_BYTES);
-        let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
+        let mut connection =
+            std::pin::pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
         tokio::select! {
             // A connection that broke needs no line either.
             _ = connection.as_mut() => return,

@@ -40,7 +40,12 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let mut fields = Fields { is_ours: event.metadata().target() == TARGET, ..Fields::default() };
         event.record(&mut fields);
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -238,7 +238,10 @@ pub(crate) fn recovered(session: &StoredSession, cut_bytes: u64, removed_files: 
     let rest = if cut_bytes == 0 && removed_files == 0 {
         String::new()
     } else {
-        format!("; {} that were never acknowledged were cut off, {removed_files} files of such removed", bytes(cut_bytes).trim_start())
+        format!(
+            "; {} that were never acknowledged were cut off, {removed_files} files of such removed",
+            bytes(cut_bytes).trim_start()
+        )
     };
     info!(
         target: TARGET,
@@ -308,7 +311,9 @@ mod tests {
 
     #[test]
     fn amounts_are_short_and_align() {
-        for (amount, text) in [(0, "     0  B"), (999, "   999  B"), (1_234, "   1.2 kB"), (2_500_000, "  2.50 MB")] {
+        for (amount, text) in
+            [(0, "     0  B"), (999, "   999  B"), (1_234, "   1.2 kB"), (2_500_000, "  2.50 MB")]
+        {
             assert_eq!(bytes(amount), text);
         }
         assert_eq!([duration(59), duration(61), duration(3_700)], ["59 s", "1 min 01 s", "1 h 01 min"]);

@@ -157,7 +157,10 @@ fn place(etag: String, layout: Layout, rows: &HashMap<Track, Vec<(PartRow, u32)>
 }
 
 /// Reads the fragments' heads, segment by segment; `None` for a part whose bytes are not there or not a fragment.
-async fn read_indexes(store: &dyn Store, parts: &[PartRow]) -> Result<Vec<Option<FragmentIndex>>, StoreError> {
+async fn read_indexes(
+    store: &dyn Store,
+    parts: &[PartRow],
+) -> Result<Vec<Option<FragmentIndex>>, StoreError> {
     let mut indexes = vec![None; parts.len()];
     let mut start = 0;
     while let Some(first) = parts.get(start) {
@@ -185,7 +188,10 @@ async fn read_index(store: &dyn Store, row: &PartRow, head: &[u8]) -> Option<Fra
     let index = match read_fragment(head) {
         Ok(index) => index,
         Err(Mp4Error::Truncated { .. }) => {
-            let whole = store.read(row.segment, vec![row.offset_bytes..row.end_bytes()]).await.ok()?;
+            let whole = store
+                .read(row.segment, std::iter::once(row.offset_bytes..row.end_bytes()).collect())
+                .await
+                .ok()?;
             read_fragment(whole.first()?).ok()?
         }
         Err(_) => return None,

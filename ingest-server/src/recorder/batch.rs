@@ -34,7 +34,12 @@ struct Item {
 }
 
 enum To {
-    Track { to: Arc<dyn Recorded>, track: Track, ticket: Ticket, _budget: Option<tokio::sync::OwnedSemaphorePermit> },
+    Track {
+        to: Arc<dyn Recorded>,
+        track: Track,
+        ticket: Ticket,
+        _budget: Option<tokio::sync::OwnedSemaphorePermit>,
+    },
     Status(tokio::sync::oneshot::Sender<Result<(), ErrorBody>>),
 }
 
@@ -111,7 +116,11 @@ impl Plan {
                     if let Some(init) = &place.init {
                         let init_bytes = init.len() as u64;
                         let parameters = record.parameters.clone();
-                        item.changes.push(Change::Segment(SegmentRow { key: place.key, init_bytes, parameters }));
+                        item.changes.push(Change::Segment(SegmentRow {
+                            key: place.key,
+                            init_bytes,
+                            parameters,
+                        }));
                     }
                     item.changes.push(Change::Part(PartRow {
                         segment: place.key,
@@ -186,7 +195,8 @@ impl Plan {
     fn changes(&self, wanted: impl Fn(&Item) -> bool) -> Vec<Change> {
         let items = self.items.iter().filter(|item| !item.is_failed && wanted(item));
         let changes = items.flat_map(|item| item.changes.iter().cloned());
-        let (parts, mut others): (Vec<_>, Vec<_>) = changes.partition(|change| matches!(change, Change::Part(_)));
+        let (parts, mut others): (Vec<_>, Vec<_>) =
+            changes.partition(|change| matches!(change, Change::Part(_)));
         others.extend(parts);
         others
     }

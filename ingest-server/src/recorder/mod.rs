@@ -77,7 +77,10 @@ pub(crate) struct Recorder {
 
 /// The error that publishers see when something could not be made durable. The log has the details.
 pub(crate) fn unavailable() -> ErrorBody {
-    ErrorBody::new(ErrorCode::StorageUnavailable, "the server cannot store at the moment; what it has not acknowledged must be sent again")
+    ErrorBody::new(
+        ErrorCode::StorageUnavailable,
+        "the server cannot store at the moment; what it has not acknowledged must be sent again",
+    )
 }
 
 impl Recorder {

@@ -216,8 +216,9 @@ impl Sessions {
 
     /// Removes sessions from memory that have ended and are stored so.
     async fn let_go(&self, unsaved: &HashMap<SessionId, SessionStatus>) {
-        let has_ended =
-            |session: &LiveSession| matches!(session.status(), SessionStatus::Completed | SessionStatus::Abandoned);
+        let has_ended = |session: &LiveSession| {
+            matches!(session.status(), SessionStatus::Completed | SessionStatus::Abandoned)
+        };
         if !self.live().values().any(|session| has_ended(session)) {
             return;
         }

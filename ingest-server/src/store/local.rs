@@ -70,7 +70,10 @@ impl LocalStore {
         };
         let length = file.metadata()?.len();
         if length < append.offset {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than what was recorded"));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the file is shorter than what was recorded",
+            ));
         }
         if length > append.offset {
             file.set_len(append.offset)?;
@@ -217,7 +220,11 @@ impl Store for LocalStore {
         .boxed()
     }
 
-    fn read(&self, key: SegmentKey, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>, StoreError>> {
+    fn read(
+        &self,
+        key: SegmentKey,
+        ranges: Vec<Range<u64>>,
+    ) -> BoxFuture<'_, Result<Vec<Bytes>, StoreError>> {
         self.run("reading", move |store| store.read_now(key, &ranges))
     }
 

@@ -81,7 +81,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     fn append(&self, appends: Vec<Append>) -> BoxFuture<'_, Vec<Result<(), StoreError>>>;
 
     /// Reads ranges of a segment, in the order given.
-    fn read(&self, key: SegmentKey, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>, StoreError>>;
+    fn read(&self, key: SegmentKey, ranges: Vec<Range<u64>>)
+    -> BoxFuture<'_, Result<Vec<Bytes>, StoreError>>;
 
     /// The sessions that have segments, ascending.
     fn sessions(&self) -> BoxFuture<'_, Result<Vec<SessionId>, StoreError>>;

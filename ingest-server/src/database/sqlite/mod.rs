@@ -42,7 +42,10 @@ impl SqliteDatabase {
             .statement_cache_capacity(PREPARED_STATEMENTS)
             .busy_timeout(Duration::from_secs(10));
         let pool = |connections: u32| {
-            SqlitePoolOptions::new().max_connections(connections).min_connections(1).test_before_acquire(false)
+            SqlitePoolOptions::new()
+                .max_connections(connections)
+                .min_connections(1)
+                .test_before_acquire(false)
         };
         let writer = pool(1).connect_with(options.clone()).await?;
         MIGRATIONS.run(&writer).await.map_err(|error| DatabaseError::Failed(error.into()))?;

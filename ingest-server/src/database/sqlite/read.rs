@@ -24,7 +24,10 @@ enum Totals {
     AsOfStatus,
 }
 
-pub(super) async fn session(pool: &SqlitePool, id: SessionId) -> Result<Option<StoredSession>, DatabaseError> {
+pub(super) async fn session(
+    pool: &SqlitePool,
+    id: SessionId,
+) -> Result<Option<StoredSession>, DatabaseError> {
     let mut query = QueryBuilder::<Sqlite>::new(SESSION);
     query.push("WHERE id = ").push_bind(id.as_bytes().to_vec());
     let Some(row) = query.build().fetch_optional(pool).await? else { return Ok(None) };
@@ -48,7 +51,11 @@ pub(super) async fn sessions(pool: &SqlitePool, page: Page) -> Result<Vec<Stored
     Ok(sessions)
 }
 
-async fn with_tracks(pool: &SqlitePool, row: &SqliteRow, totals: Totals) -> Result<StoredSession, DatabaseError> {
+async fn with_tracks(
+    pool: &SqlitePool,
+    row: &SqliteRow,
+    totals: Totals,
+) -> Result<StoredSession, DatabaseError> {
     let id = id_of(row.try_get("id")?)?;
     let key: Vec<u8> = row.try_get("resume_key_sha256")?;
     let info = SessionInfo {
@@ -124,17 +131,19 @@ async fn count_parts(
 }
 
 async fn params(pool: &SqlitePool, id: SessionId, track: Track) -> Result<Vec<Params>, DatabaseError> {
-    sqlx::query("SELECT from_unit, parameters FROM params WHERE session_id = ? AND track = ? ORDER BY from_unit")
-        .bind(&id.as_bytes()[..])
-        .bind(track.name())
-        .fetch_all(pool)
-        .await?
-        .iter()
-        .map(|row| {
-            let parameters = json(row.try_get("parameters")?)?;
-            Ok(Params { from_unit: number(row, "from_unit")?, parameters })
-        })
-        .collect()
+    sqlx::query(
+        "SELECT from_unit, parameters FROM params WHERE session_id = ? AND track = ? ORDER BY from_unit",
+    )
+    .bind(&id.as_bytes()[..])
+    .bind(track.name())
+    .fetch_all(pool)
+    .await?
+    .iter()
+    .map(|row| {
+        let parameters = json(row.try_get("parameters")?)?;
+        Ok(Params { from_unit: number(row, "from_unit")?, parameters })
+    })
+    .collect()
 }
 
 async fn events(
@@ -164,7 +173,8 @@ pub(super) async fn segments(pool: &SqlitePool, id: SessionId) -> Result<Vec<Seg
         .await?
         .iter()
         .map(|row| {
-            let key = SegmentKey { session: id, track: track_of(row)?, first_unit: number(row, "first_unit")? };
+            let key =
+                SegmentKey { session: id, track: track_of(row)?, first_unit: number(row, "first_unit")? };
             let parameters = json(row.try_get("parameters")?)?;
             Ok(SegmentRow { key, init_bytes: number(row, "init_bytes")?, parameters })
         })
@@ -206,7 +216,8 @@ pub(super) async fn version(pool: &SqlitePool, id: SessionId) -> Result<Option<P
     .bind(&id.as_bytes()[..])
     .fetch_optional(pool)
     .await?;
-    row.map(|row| Ok(PartsVersion { parts: number(&row, "parts")?, bytes: number(&row, "bytes")? })).transpose()
+    row.map(|row| Ok(PartsVersion { parts: number(&row, "parts")?, bytes: number(&row, "bytes")? }))
+        .transpose()
 }
 
 pub(super) async fn is_deleted(pool: &SqlitePool, id: SessionId) -> Result<bool, DatabaseError> {
