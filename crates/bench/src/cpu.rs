@@ -7,15 +7,15 @@ use anyhow::{Context, Result};
 
 /// What a process has used so far.
 #[derive(Debug, Clone, Copy)]
-pub struct Usage {
+pub(crate) struct Usage {
     /// User and system time of all its threads.
-    pub cpu: Duration,
+    pub(crate) cpu: Duration,
     /// The largest resident set so far, in bytes.
-    pub peak_memory_bytes: u64,
+    pub(crate) peak_memory_bytes: u64,
 }
 
 /// Reads `/proc` for a process that is still running.
-pub fn of_process(id: u32) -> Result<Usage> {
+pub(crate) fn of_process(id: u32) -> Result<Usage> {
     let stat = fs::read_to_string(format!("/proc/{id}/stat")).context("the process runs")?;
     // The program's name stands in parentheses and may hold spaces; what follows it is numbers,
     // of which utime and stime are the 12th and 13th (proc(5)).
@@ -34,7 +34,7 @@ pub fn of_process(id: u32) -> Result<Usage> {
 }
 
 /// User and system time of this process so far.
-pub fn of_self() -> Result<Duration> {
+pub(crate) fn of_self() -> Result<Duration> {
     // Nanoseconds, unlike /proc's hundredths of a second.
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Ok(Duration::new(u64::try_from(time.tv_sec)?, u32::try_from(time.tv_nsec)?))

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 
 /// Serves until the process is stopped.
-pub fn serve(port: u16) -> Result<()> {
+pub(crate) fn serve(port: u16) -> Result<()> {
     tokio::runtime::Runtime::new()?.block_on(async {
         let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         loop {

@@ -1,2 +1,33 @@
-//! .
-fn main() {}
+//! `longtake`: capture and publish without a window.
+
+mod arguments;
+mod clip;
+mod commands;
+mod exit;
+mod feed;
+mod interrupts;
+mod measures;
+mod outcome;
+mod screen;
+mod sources;
+mod status_line;
+
+use std::process::ExitCode;
+
+use crate::arguments::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli: Cli = settings::parse(Some("longtake.toml".as_ref()), "LONGTAKE_CONFIG");
+    if let Err(failure) = exit::start_log(&cli.log) {
+        return failure.report();
+    }
+    let outcome = match cli.command {
+        Command::Devices(options) => commands::devices::run(&options),
+        Command::Publish(options) => commands::publish::run(*options),
+        Command::Load(options) => commands::load::run(*options),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

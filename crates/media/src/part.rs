@@ -45,6 +45,12 @@ impl Part {
         self.first_unit + self.unit_count as u64
     }
 
+    /// Where the payloads start, in bytes from the fragment's start; they end where it ends.
+    #[must_use]
+    pub const fn payload_offset(&self) -> usize {
+        self.fragment.len().saturating_sub(self.payload_bytes as usize)
+    }
+
     /// When the last unit ends, in 1/90000 s since the session's start.
     #[must_use]
     pub const fn end_90k(&self) -> u64 {
@@ -150,4 +156,138 @@ impl PartAssembler {
 /// When a unit ends. A duration out of the protocol's range is cut, so that it cannot distort a file.
 pub(crate) fn end_90k(unit: &Unit) -> u64 {
     unit.pts_90k.saturating_add(u64::from(unit.duration_90k.min(MAX_DURATION_90K)))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::mp4::read_fragment;
+
+    const LIMITS: PartLimits = PartLimits { duration_90k: 27_000, payload_bytes: 1_000 };
+
+    fn unit(number: u64, key: bool, payload_bytes: usize) -> Unit {
+        Unit {
+            lane: Lane::Live,
+            key,
+            number,
+            pts_90k: number * 3_000,
+            duration_90k: 3_000,
+            capture_us: number * 33_333,
+            payload: Bytes::from(vec![number as u8; payload_bytes]),
+        }
+    }
+
+    /// First units and numbers of units of the parts that come out, and how many units are still held.
+    fn assemble(track: Track, units: impl IntoIterator<Item = Unit>) -> (Vec<(u64, u32)>, usize) {
+        let mut assembler = PartAssembler::new(track, LIMITS);
+        let parts = units.into_iter().filter_map(|unit| assembler.push(unit));
+        let parts = parts.map(|part| (part.first_unit, part.unit_count)).collect();
+        (parts, assembler.pending_units())
+    }
+
+    #[test]
+    fn a_part_closes_with_the_unit_that_reaches_a_limit() {
+        let video =
+            |numbers: std::ops::Range<u64>, bytes| numbers.map(move |number| unit(number, false, bytes));
+        assert_eq!(assemble(Track::Video, video(0..8, 10)), (vec![], 8));
+        assert_eq!(assemble(Track::Video, video(0..9, 10)), (vec![(0, 9)], 0));
+        assert_eq!(assemble(Track::Video, video(5..25, 10)), (vec![(5, 9), (14, 9)], 2));
+        assert_eq!(assemble(Track::Video, video(0..3, 500)), (vec![(0, 2)], 1));
+        assert_eq!(assemble(Track::Video, video(0..2, 5_000)), (vec![(0, 1), (1, 1)], 0));
+    }
+
+    #[test]
+    fn a_part_closes_before_a_unit_that_does_not_belong_in_it() {
+        let four = |change: fn(&mut Unit)| {
+            let mut units: Vec<Unit> = (0..4).map(|number| unit(number, number == 0, 10)).collect();
+            change(&mut units[2]);
+            units
+        };
+        let split = (vec![(0, 2)], 2);
+        assert_eq!(assemble(Track::Video, four(|_| {})), (vec![], 4));
+        assert_eq!(assemble(Track::Video, four(|unit| unit.key = true)), split);
+        assert_eq!(assemble(Track::Audio, four(|unit| unit.key = true)), (vec![], 4));
+        let twice = assemble(Track::Video, four(|unit| unit.number = 1));
+        assert_eq!(twice, (vec![(0, 2), (1, 1)], 1));
+        assert_eq!(assemble(Track::Video, four(|unit| unit.lane = Lane::Backfill)).0, [(0, 2), (2, 1)]);
+        assert_eq!(assemble(Track::Video, four(|unit| unit.pts_90k = 3_000)), split);
+        assert_eq!(assemble(Track::Video, four(|unit| unit.pts_90k = 1_000_000)).0, [(0, 2), (2, 1)]);
+    }
+
+    #[test]
+    fn a_key_unit_that_reaches_a_limit_alone_waits_for_the_next_one() {
+        let units = [unit(0, true, 10), unit(1, true, 5_000), unit(2, false, 10), unit(3, false, 10)];
+        assert_eq!(assemble(Track::Video, units), (vec![(0, 1), (1, 1)], 2));
+    }
+
+    #[test]
+    fn a_part_describes_its_units() {
+        let mut assembler = PartAssembler::new(Track::Video, LIMITS);
+        assert_eq!(assembler.flush(), None);
+        assert_eq!(assembler.pending_since_90k(), None);
+        assert_eq!(assembler.push(unit(7, true, 20)), None);
+        assert_eq!(assembler.push(unit(8, false, 30)), None);
+        assert_eq!((assembler.pending_units(), assembler.pending_bytes()), (2, 50));
+        assert_eq!(assembler.pending_since_90k(), Some(21_000));
+        let part = assembler.flush().unwrap();
+        assert_eq!((part.first_unit, part.unit_count, part.next_unit()), (7, 2, 9));
+        assert_eq!((part.pts_90k, part.duration_90k, part.end_90k()), (21_000, 6_000, 27_000));
+        assert_eq!((part.key, part.payload_bytes, part.capture_us), (true, 50, 233_331));
+        assert_eq!(part.fragment[part.payload_offset()..], [vec![7; 20], vec![8; 30]].concat());
+        assert_eq!((assembler.pending_units(), assembler.pending_bytes()), (0, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn every_unit_comes_out_once_and_in_order(
+            video: bool,
+            units in prop::collection::vec(
+                (0..4u64, prop::bool::weighted(0.1), prop::bool::weighted(0.1), 1..300usize,
+                 prop_oneof![0..9_000u64, Just(1 << 20)], prop_oneof![0..9_000u32, any::<u32>()]), 1..80),
+            start_90k in prop_oneof![0..100_000u64, u64::MAX - 1_000_000..u64::MAX],
+        ) {
+            let track = if video { Track::Video } else { Track::Audio };
+            let (mut number, mut pts_90k) = (0, start_90k);
+            let units: Vec<Unit> = units.into_iter().map(|(skip, key, backfill, bytes, step_90k, duration_90k)| {
+                number += skip.saturating_sub(2) + 1;
+                pts_90k = pts_90k.saturating_add(step_90k);
+                let lane = if backfill { Lane::Backfill } else { Lane::Live };
+                Unit { pts_90k, duration_90k, lane, ..unit(number, key || !video, bytes) }
+            }).collect();
+            let mut assembler = PartAssembler::new(track, LIMITS);
+            let mut parts: Vec<Part> = units.iter().cloned().filter_map(|unit| assembler.push(unit)).collect();
+            parts.extend(assembler.flush());
+
+            let mut rest = &units[..];
+            for part in &parts {
+                let (own, after) = rest.split_at(part.unit_count as usize);
+                rest = after;
+                let index = read_fragment(&part.fragment).unwrap();
+                prop_assert_eq!((index.track, index.samples.len()), (track, own.len()));
+                prop_assert_eq!(index.sequence_number, part.first_unit as u32 + 1);
+                prop_assert_eq!(index.total_bytes, part.fragment.len() as u64);
+                prop_assert_eq!(index.payload_offset as usize, part.payload_offset());
+                prop_assert!(part.pts_90k - index.pts_90k <= u64::from(!video));
+                let mut payload = &part.fragment[part.payload_offset()..];
+                let mut time = index.base_decode_time;
+                for (at, (unit, sample)) in own.iter().zip(&index.samples).enumerate() {
+                    let (bytes, after) = payload.split_at(sample.bytes as usize);
+                    payload = after;
+                    prop_assert_eq!(bytes, &unit.payload[..]);
+                    prop_assert_eq!(sample.key, unit.key);
+                    prop_assert_eq!(unit.number, part.first_unit + at as u64);
+                    prop_assert_eq!(unit.lane, part.lane);
+                    prop_assert!(!video || !unit.key || at == 0);
+                    prop_assert_eq!(time, crate::time::media_time(track, unit.pts_90k));
+                    time += u64::from(sample.duration);
+                }
+                prop_assert!(payload.is_empty());
+                prop_assert_eq!(time, crate::time::media_time(track, part.end_90k()));
+            }
+            prop_assert!(rest.is_empty());
+        }
+    }
 }

@@ -1,1 +1,20 @@
-//! .
+//! Sends a session's units to the ingest server and keeps them until they are durable there.
+//!
+//! Each track has a socket of its own that connects, resumes and ends alone. What happens on it is
+//! decided by a sans-IO state machine, [`track::TrackMachine`]; a thin driver owns the socket and the clock.
+//! What is not acknowledged waits in a [`spool::Spool`]. [`Publisher`] is both tracks in one handle.
+
+mod address;
+mod backoff;
+mod driver;
+pub mod latency;
+mod publisher;
+mod socket;
+pub mod spool;
+pub mod status;
+mod tls;
+pub mod track;
+
+pub use address::{AddressError, ServerAddress};
+pub use publisher::{Config, Publisher, Report, StartError, TrackHandle, TrackReport, TrackSettings};
+pub use tls::{TlsError, client_config};

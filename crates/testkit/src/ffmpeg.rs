@@ -55,21 +55,55 @@ pub fn packets(file: &Path) -> Result<Vec<Packet>> {
         .collect()
 }
 
-/// Decodes the picture to I420 frames of `width` × `height`, one after another, untouched in number.
+/// The mean luma, 0 to 255, of each picture in the order in which they are shown.
 ///
 /// # Errors
 /// When ffmpeg fails.
-pub fn decode_video(file: &Path) -> Result<Vec<u8>> {
-    let args =
-        ["-v", "error", "-i", path(file)?, "-map", "0:v", "-fps_mode", "passthrough", "-pix_fmt", "yuv420p"];
+pub fn brightness(file: &Path) -> Result<Vec<f32>> {
+    // Shrunk to a few pixels by averaging; the lowest eighth, which may hold the time code, is left out.
+    let filter = "crop=iw:ih*7/8:0:0,scale=16:8:flags=area,format=gray";
+    let args = ["-v", "error", "-i", path(file)?, "-map", "0:v", "-fps_mode", "passthrough", "-vf", filter];
     let output = run("ffmpeg", &[&args[..], &["-f", "rawvideo", "-"]].concat())?;
     if !output.status.success() {
         bail!("ffmpeg does not decode the picture of {}", file.display());
     }
-    Ok(output.stdout)
+    let pictures = output.stdout.chunks_exact(16 * 8);
+    Ok(pictures.map(|luma| luma.iter().map(|&value| f32::from(value)).sum::<f32>() / 128.0).collect())
 }
 
-/// Decodes the sound to mono 32-bit float PCM at 48 kHz.
+/// Seeks in a file or at an address and decodes two seconds from there, strictly.
+///
+/// # Errors
+/// When ffmpeg prints anything at all, fails, or finds no picture there.
+pub fn play_from(url: &str, start_s: u32) -> Result<()> {
+    let start = start_s.to_string();
+    let args = [
+        "-v",
+        "error",
+        "-xerror",
+        "-ss",
+        &start,
+        "-i",
+        url,
+        "-t",
+        "2",
+        "-map",
+        "0:v",
+        "-f",
+        "framehash",
+        "-",
+    ];
+    let output = run("ffmpeg", &args)?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let listed = String::from_utf8_lossy(&output.stdout);
+    let pictures = listed.lines().filter(|line| !line.starts_with('#')).count();
+    if !output.status.success() || !said.trim().is_empty() || pictures == 0 {
+        bail!("ffmpeg does not play from {start_s} s ({pictures} pictures): {said}");
+    }
+    Ok(())
+}
+
+/// Decodes the sound to mono 32-bit float PCM at 48 kHz, from second 0 of the file's timeline on.
 ///
 /// # Errors
 /// When ffmpeg fails.

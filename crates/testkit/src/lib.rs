@@ -2,15 +2,15 @@
 //!
 //! - [`network`]: what a path over a bad network does to messages, drawn from a seed, in virtual time.
 //! - [`units`]: units and codec parameters that pass every check, without an encoder.
-//! - [`process`]: the workspace's own programs as child processes.
+//! - [`child`]: the workspace's own programs as child processes.
 //! - [`http`]: the ingest server's API as a test asks it.
 //! - [`ffmpeg`]: what an independent player says of a recording.
 //!
 //! This crate's own `tests/` are those in which publisher and server meet: the seeded simulation,
 //! whole sessions over real sockets, and crashes.
 
+pub mod child;
 pub mod ffmpeg;
 pub mod http;
 pub mod network;
-pub mod process;
 pub mod units;

@@ -5,6 +5,7 @@ use protocol::codec::{Base64, CodecParameters};
 
 use super::nal::Slices;
 use super::{H264Error, NalType, ParameterSets, Sps};
+use crate::params::MAX_AVCC_BYTES;
 
 const LENGTH_BYTES: usize = 4;
 const START_CODE: [u8; 4] = [0, 0, 0, 1];
@@ -68,12 +69,6 @@ pub fn check_access_unit(payload: &[u8], key: bool) -> Result<(), H264Error> {
 /// [`H264Error`] when the SPS cannot be parsed or a set does not fit in an `avcC`.
 pub fn codec_parameters(sets: &ParameterSets, frame_duration_90k: u32) -> Result<CodecParameters, H264Error> {
     let sps = Sps::parse(&sets.sps)?;
-    if NalType::of(&sets.pps)? != NalType::Pps {
-        return Err(H264Error::BrokenAvcc("what should be a picture parameter set is not one"));
-    }
-    if sets.sps.len().max(sets.pps.len()) > usize::from(u16::MAX) {
-        return Err(H264Error::BrokenAvcc("a parameter set exceeds 65535 bytes"));
-    }
     let mut avcc =
         Avcc::new(&sets.sps, &sets.pps).map_err(|_| H264Error::BrokenAvcc("the SPS is too short"))?;
     // Every profile but Baseline, Main and Extended has the extension.
@@ -87,6 +82,11 @@ pub fn codec_parameters(sets: &ParameterSets, frame_duration_90k: u32) -> Result
     }
     let mut bytes = Vec::new();
     avcc.encode_body(&mut bytes).map_err(|_| H264Error::BrokenAvcc("it cannot be written"))?;
+    if bytes.len() > MAX_AVCC_BYTES {
+        return Err(H264Error::BrokenAvcc("the parameter sets are too large"));
+    }
+    // What a server would refuse is refused here, where the encoder is at hand.
+    Configuration::parse(&bytes)?;
     Ok(CodecParameters::H264 {
         width: sps.width,
         height: sps.height,
@@ -126,7 +126,7 @@ impl Configuration {
             return Err(H264Error::BrokenAvcc("its profile differs from the sequence parameter set's"));
         }
         let pps = &record.picture_parameter_sets;
-        if pps.is_empty() || pps.iter().any(|nal| nal.len() < 2 || NalType::of(nal) != Ok(NalType::Pps)) {
+        if pps.is_empty() || !pps.iter().all(|nal| is_pps(nal)) {
             return Err(H264Error::BrokenAvcc("it must hold picture parameter sets"));
         }
         let mut written = Vec::with_capacity(avcc.len());
@@ -146,6 +146,11 @@ impl Configuration {
         let sets = self.record.sequence_parameter_sets.iter().chain(&self.record.picture_parameter_sets);
         sets.map(Vec::as_slice)
     }
+}
+
+/// Whether this is a picture parameter set with something in it.
+fn is_pps(nal: &[u8]) -> bool {
+    nal.len() >= 2 && NalType::of(nal) == Ok(NalType::Pps)
 }
 
 /// A unit's payload as an Annex B access unit; a key unit gets the parameter sets in front.
@@ -270,6 +275,23 @@ mod tests {
         assert_eq!(to_annexb(&idr, &[], false).unwrap(), [0, 0, 0, 1, 0x65, 0x88]);
         assert!(to_annexb(&idr, &[], true).is_err());
         assert!(to_annexb(&idr[..5], &avcc(), false).is_err());
+    }
+
+    #[test]
+    fn a_picture_parameter_set_without_content_makes_no_codec_parameters() {
+        for pps in [&[0x68][..], &[], &[0x67, 0xce]] {
+            let sets = ParameterSets { pps: pps.to_vec(), ..sets() };
+            assert!(codec_parameters(&sets, 3000).is_err(), "{pps:?}");
+        }
+    }
+
+    #[test]
+    fn parameter_sets_that_a_server_would_refuse_make_no_codec_parameters() {
+        // An emulation prevention byte among the profile and level bytes: the avcC would differ from the SPS.
+        let escaped = vec![0x07, 0x00, 0x00, 0x03, 0x2c, 0x59, 0xff, 0x27, 0x1a, 0, 0x1a, 0x1a, 0x1a, 0x1a];
+        assert!(codec_parameters(&ParameterSets { sps: escaped, ..sets() }, 3000).is_err());
+        let large = [&PPS[..], &[0xff; MAX_AVCC_BYTES]].concat();
+        assert!(codec_parameters(&ParameterSets { pps: large, ..sets() }, 3000).is_err());
     }
 
     proptest! {

@@ -29,6 +29,10 @@ pub(super) const DELTA_FLAGS: u32 = 0x0101_0000;
 /// fields.
 const MOOF_BYTES: usize = 8 + 16 + 8 + (12 + 8) + (12 + 8) + (12 + 8);
 
+/// What of a fragment [`super::read_fragment`] needs at the most: a `moof` of [`MAX_PART_UNITS`]
+/// samples with flags of their own, and the header of the `mdat`.
+pub const MAX_HEAD_BYTES: usize = MOOF_BYTES + 12 * MAX_PART_UNITS + MDAT_HEADER_BYTES;
+
 /// `mdat`'s header.
 pub(super) const MDAT_HEADER_BYTES: usize = 8;
 
@@ -127,4 +131,89 @@ pub(crate) fn write_fragment(track: Track, units: &[Unit], payload_bytes: usize)
 /// each other have numbers that differ by their units, so that a reader can see a gap.
 pub(super) const fn sequence_number(first_unit: u64) -> u32 {
     (first_unit as u32).wrapping_add(1)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use bytes::Bytes;
+    use protocol::unit::Lane;
+
+    use super::super::read_fragment;
+    use super::*;
+
+    fn unit(number: u64, key: bool) -> Unit {
+        Unit {
+            lane: Lane::Live,
+            key,
+            number,
+            pts_90k: 1_000 + number * 1_800,
+            duration_90k: 1_800,
+            capture_us: 0,
+            payload: Bytes::from(vec![0xaa; 3 + number as usize]),
+        }
+    }
+
+    #[test]
+    fn the_layout_is_the_documented_one() {
+        let bytes = fragment(Track::Audio, &[unit(0, true), unit(1, true)]).unwrap();
+        let expected = [
+            &[0, 0, 0, 108][..],
+            b"moof",
+            &[0, 0, 0, 16],
+            b"mfhd",
+            &[0, 0, 0, 0, 0, 0, 0, 1],
+            &[0, 0, 0, 84],
+            b"traf",
+            &[0, 0, 0, 20],
+            b"tfhd",
+            &[0, 2, 0, 0x20, 0, 0, 0, 2, 2, 0, 0, 0],
+            &[0, 0, 0, 20],
+            b"tfdt",
+            &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x02, 0x15],
+            &[0, 0, 0, 36],
+            b"trun",
+            &[1, 0, 3, 1, 0, 0, 0, 2, 0, 0, 0, 116],
+            &[0, 0, 3, 0xc0, 0, 0, 0, 3, 0, 0, 3, 0xc0, 0, 0, 0, 4],
+            &[0, 0, 0, 15],
+            b"mdat",
+            &[0xaa; 7],
+        ]
+        .concat();
+        assert_eq!(&bytes[..], expected);
+    }
+
+    #[test]
+    fn keys_are_marked_wherever_they_are() {
+        for keys in 0..8u64 {
+            let units: Vec<Unit> = (0..3).map(|number| unit(number, keys >> number & 1 == 1)).collect();
+            let index = read_fragment(&fragment(Track::Video, &units).unwrap()).unwrap();
+            let read = index.samples.iter().rev().fold(0, |bits, sample| bits << 1 | u64::from(sample.key));
+            assert_eq!(read, keys);
+        }
+    }
+
+    #[test]
+    fn the_longest_head_is_within_its_bound() {
+        let units: Vec<Unit> = (0..MAX_PART_UNITS as u64).map(|number| unit(number, true)).collect();
+        let bytes = fragment(Track::Video, &units).unwrap();
+        let index = read_fragment(&bytes[..MAX_HEAD_BYTES]).unwrap();
+        assert_eq!((index.payload_offset as usize, index.total_bytes), (MAX_HEAD_BYTES, bytes.len() as u64));
+        assert!(matches!(read_fragment(&bytes[..MAX_HEAD_BYTES - 1]), Err(Mp4Error::Truncated { .. })));
+        let too_many: Vec<Unit> = (0..=MAX_PART_UNITS as u64).map(|number| unit(number, true)).collect();
+        assert!(matches!(fragment(Track::Video, &too_many), Err(Mp4Error::TooLarge(_))));
+    }
+
+    #[test]
+    fn units_that_do_not_follow_each_other_are_refused() {
+        assert!(matches!(fragment(Track::Video, &[]), Err(Mp4Error::NoUnits)));
+        let refused = |second: Unit| match fragment(Track::Video, &[unit(0, true), second]) {
+            Err(Mp4Error::NotConsecutive(number)) => number,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(refused(unit(2, false)), 2);
+        assert_eq!(refused(unit(0, false)), 0);
+        assert_eq!(refused(Unit { pts_90k: 1_000, ..unit(1, false) }), 1);
+        assert_eq!(refused(Unit { pts_90k: 1_000_000, ..unit(1, false) }), 1);
+    }
 }

@@ -17,7 +17,7 @@ mod read;
 pub mod recording;
 mod sample_entry;
 
-pub use fragment::fragment;
+pub use fragment::{MAX_HEAD_BYTES, fragment};
 pub(crate) use fragment::{follows, write_fragment};
 pub use init::init_segment;
 pub use read::{FragmentIndex, InitIndex, SampleEntry, SegmentWalk, read_fragment, read_init, walk_segment};

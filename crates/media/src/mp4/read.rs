@@ -188,7 +188,7 @@ pub fn read_init(bytes: &[u8]) -> Result<InitIndex, Mp4Error> {
         Ok(written) if written[..] == bytes[..total_bytes as usize] => {
             Ok(InitIndex { track, parameters, total_bytes })
         }
-        _ => Err(moov.broken("it is not an init segment as this server writes it")),
+        _ => Err(moov.broken("it is not an init segment as this crate writes it")),
     }
 }
 
@@ -251,4 +251,115 @@ impl SegmentWalk {
 /// The sequence number of the fragment whose units follow those of `index`.
 pub(super) fn next_sequence_number(index: &FragmentIndex) -> u32 {
     index.sequence_number.wrapping_add(index.samples.len() as u32)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+    use protocol::unit::{Lane, Unit};
+
+    use super::super::{fragment, init_segment};
+    use super::*;
+    use crate::h264::{ParameterSets, codec_parameters};
+
+    fn video_parameters() -> CodecParameters {
+        let sps = vec![0x67, 0x42, 0xc0, 0x1f, 0xda, 0x02, 0x80, 0xbf, 0xe5];
+        codec_parameters(&ParameterSets { sps, pps: vec![0x68, 0xce, 0x3c, 0x80] }, 3000).unwrap()
+    }
+
+    fn segment(track: Track, parameters: &CodecParameters) -> Vec<u8> {
+        let unit = |number| Unit {
+            lane: Lane::Live,
+            key: number % 3 == 0,
+            number,
+            pts_90k: number * 3000,
+            duration_90k: 3000,
+            capture_us: 0,
+            payload: Bytes::from(vec![1; 5]),
+        };
+        let mut bytes = init_segment(track, parameters).unwrap().to_vec();
+        for first in [0, 3, 6] {
+            let units: Vec<Unit> = (first..first + 3).map(unit).collect();
+            bytes.extend_from_slice(&fragment(track, &units).unwrap());
+        }
+        bytes
+    }
+
+    #[test]
+    fn an_init_segment_tells_its_parameters() {
+        let mono = CodecParameters::Opus { channels: 1, pre_skip_48k: 312 };
+        let stereo = CodecParameters::Opus { channels: 2, pre_skip_48k: u16::MAX };
+        for parameters in [video_parameters(), mono, stereo] {
+            let track = parameters.track();
+            let bytes = init_segment(track, &parameters).unwrap();
+            let init = read_init(&bytes).unwrap();
+            assert_eq!(
+                init,
+                InitIndex { track, parameters: parameters.clone(), total_bytes: bytes.len() as u64 }
+            );
+            let other = if track == Track::Video { Track::Audio } else { Track::Video };
+            assert!(matches!(init_segment(other, &parameters), Err(Mp4Error::WrongTrack(_))));
+        }
+        let surround = CodecParameters::Opus { channels: 6, pre_skip_48k: 312 };
+        assert!(matches!(init_segment(Track::Audio, &surround), Err(Mp4Error::Parameters(_))));
+    }
+
+    #[test]
+    fn every_changed_bit_of_an_init_segment_is_noticed() {
+        let parameters = video_parameters();
+        let good = init_segment(Track::Video, &parameters).unwrap();
+        for bit in 0..good.len() * 8 {
+            let mut bytes = good.to_vec();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            if let Ok(init) = read_init(&bytes) {
+                assert_ne!(init.parameters, parameters, "bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn boxes_within_boxes_do_not_exhaust_the_stack() {
+        let levels = 200_000u32;
+        let bytes: Vec<u8> =
+            (1..=levels).rev().flat_map(|level| [(level * 8).to_be_bytes(), *b"moof"].concat()).collect();
+        assert!(read_fragment(&bytes).is_err());
+        let bytes: Vec<u8> =
+            (1..=levels).rev().flat_map(|level| [(level * 8).to_be_bytes(), *b"moov"].concat()).collect();
+        assert!(read_init(&[&[0, 0, 0, 8], &b"ftyp"[..], &bytes].concat()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_segments_are_walked_without_panic(
+            video: bool, damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let audio = CodecParameters::Opus { channels: 2, pre_skip_48k: 312 };
+            let (track, parameters) = if video { (Track::Video, video_parameters()) } else { (Track::Audio, audio) };
+            let mut bytes = segment(track, &parameters);
+            for (at, value) in damage {
+                let at = at.index(bytes.len());
+                bytes[at] = value;
+            }
+            bytes.truncate(cut.index(bytes.len() + 1));
+            let walk = walk_segment(&bytes);
+            prop_assert!(walk.whole_bytes <= bytes.len() as u64);
+            prop_assert_eq!(walk.fault.is_none(), walk.whole_bytes == bytes.len() as u64);
+            for (offset, index) in walk.fragments {
+                prop_assert!(offset + index.total_bytes <= walk.whole_bytes);
+                prop_assert!(index.samples.len() <= MAX_PART_UNITS);
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let named = |name: &[u8; 4]| [&(bytes.len() as u32 + 8).to_be_bytes(), &name[..], &bytes].concat();
+            prop_assert!(read_fragment(&bytes).is_err());
+            prop_assert!(read_fragment(&named(b"moof")).is_err());
+            prop_assert!(read_init(&named(b"ftyp")).is_err());
+            _ = walk_segment(&bytes);
+        }
+    }
 }

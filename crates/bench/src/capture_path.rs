@@ -1,0 +1,210 @@
+//! What capturing costs: the whole path from a source to units, beside the bare encoders on the same frames.
+//!
+//! The source is a Y4M and a WAV file, so that both sides see the same pictures and sound. What a real camera
+//! adds, the conversion of its pixel format, is not in it.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use capture::encode::h264::H264Encoder;
+use capture::{
+    AudioConfig, CameraChoice, CaptureEvent, Config, Frame, MicrophoneChoice, MonotonicClock, Next, SessionClock,
+    SimulatedClock, VideoConfig, synthetic,
+};
+use openh264::Timestamp;
+use openh264::formats::YUVSlices;
+
+use crate::cpu;
+
+/// What to measure.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Picture width in pixels.
+    #[arg(long, default_value_t = 1280)]
+    width: u32,
+    /// Picture height in pixels.
+    #[arg(long, default_value_t = 720)]
+    height: u32,
+    /// Seconds of media, at 30 frames a second.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// How often both are measured; the median counts.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+}
+
+const FPS: u32 = 30;
+const VIDEO_BITRATE_BPS: u32 = 2_000_000;
+const CHANNELS: u8 = 2;
+const AUDIO_BITRATE_BPS: u32 = 64_000;
+const PACKET_SAMPLES: usize = 960;
+
+/// Measures and prints the table.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let media = Media::make(options)?;
+    let folder = tempfile::tempdir()?;
+    let (y4m, wav) = (folder.path().join("clip.y4m"), folder.path().join("clip.wav"));
+    media.write_y4m(&y4m)?;
+    media.write_wav(&wav)?;
+
+    let (mut bare, mut whole) = (Vec::new(), Vec::new());
+    for round in 1..=options.rounds {
+        let encoders = encode_bare(&media)?;
+        let path = capture_files(options, &y4m, &wav)?;
+        println!(
+            "round {round}: bare encoders {:.3} CPU-s, capture path {:.3} CPU-s, ratio {:.3}",
+            encoders.as_secs_f64(),
+            path.as_secs_f64(),
+            path.as_secs_f64() / encoders.as_secs_f64()
+        );
+        bare.push(encoders);
+        whole.push(path);
+    }
+    let (bare, whole) = (median(bare), median(whole));
+    let per_minute = |cpu: Duration| cpu.as_secs_f64() * 60.0 / options.seconds as f64;
+    println!();
+    println!("{}×{} at {FPS} fps, 2 Mbit/s, Opus stereo at 64 kbit/s", options.width, options.height);
+    println!("| what | CPU-s per minute | ratio |");
+    println!("| --- | ---: | ---: |");
+    println!("| bare OpenH264 and libopus | {:.2} | 1.00 |", per_minute(bare));
+    println!(
+        "| the capture path | {:.2} | {:.3} |",
+        per_minute(whole),
+        whole.as_secs_f64() / bare.as_secs_f64()
+    );
+    Ok(())
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+/// Pictures and interleaved sound, as both sides encode them.
+struct Media {
+    frames: Vec<Frame>,
+    samples: Vec<f32>,
+}
+
+impl Media {
+    fn make(options: &Options) -> Result<Self> {
+        let clock: Arc<dyn SessionClock> = Arc::new(SimulatedClock::default());
+        let mut camera = synthetic::camera(Arc::clone(&clock), options.width, options.height, FPS).open()?;
+        let mut frames = Vec::new();
+        while (frames.len() as u64) < options.seconds * u64::from(FPS) {
+            if let Next::Ready(frame) = camera.next(Duration::from_secs(1))? {
+                frames.push(frame);
+            }
+        }
+        let clock: Arc<dyn SessionClock> = Arc::new(SimulatedClock::default());
+        let mut microphone = synthetic::microphone(clock, CHANNELS).open()?;
+        let mut samples = Vec::new();
+        while (samples.len() as u64) < options.seconds * 48_000 * u64::from(CHANNELS) {
+            if let Next::Ready(block) = microphone.next(Duration::from_secs(1))? {
+                samples.extend(block.samples);
+            }
+        }
+        Ok(Self { frames, samples })
+    }
+
+    fn write_y4m(&self, path: &Path) -> Result<()> {
+        let mut file = BufWriter::new(File::create(path)?);
+        let picture = &self.frames.first().context("a frame")?.picture;
+        writeln!(file, "YUV4MPEG2 W{} H{} F{FPS}:1 Ip A1:1 C420jpeg", picture.width(), picture.height())?;
+        for Frame { picture, .. } in &self.frames {
+            writeln!(file, "FRAME")?;
+            // Synthetic pictures have no padding: their planes are Y4M's.
+            ensure!(picture.stride() == picture.width(), "packed planes");
+            for plane in [picture.y(), picture.u(), picture.v()] {
+                file.write_all(plane)?;
+            }
+        }
+        Ok(file.flush()?)
+    }
+
+    /// 32-bit float PCM; the layout of `WAVE_FORMAT_IEEE_FLOAT` in Microsoft's multimedia specification.
+    fn write_wav(&self, path: &Path) -> Result<()> {
+        let mut file = BufWriter::new(File::create(path)?);
+        let channels = u16::from(CHANNELS);
+        let payload_bytes = u32::try_from(self.samples.len() * 4)?;
+        file.write_all(b"RIFF")?;
+        file.write_all(&(36 + payload_bytes).to_le_bytes())?;
+        file.write_all(b"WAVEfmt ")?;
+        file.write_all(&16u32.to_le_bytes())?;
+        file.write_all(&3u16.to_le_bytes())?;
+        file.write_all(&channels.to_le_bytes())?;
+        file.write_all(&48_000u32.to_le_bytes())?;
+        file.write_all(&(48_000 * u32::from(channels) * 4).to_le_bytes())?;
+        file.write_all(&(channels * 4).to_le_bytes())?;
+        file.write_all(&32u16.to_le_bytes())?;
+        file.write_all(b"data")?;
+        file.write_all(&payload_bytes.to_le_bytes())?;
+        for sample in &self.samples {
+            file.write_all(&sample.to_le_bytes())?;
+        }
+        Ok(file.flush()?)
+    }
+}
+
+/// The encoders alone, called straight from this thread with what lies in memory.
+fn encode_bare(media: &Media) -> Result<Duration> {
+    let start = cpu::of_self()?;
+    let mut video = H264Encoder::new(FPS, VIDEO_BITRATE_BPS).bare()?;
+    let mut bytes = 0;
+    for (at, Frame { picture, capture_us }) in media.frames.iter().enumerate() {
+        if at > 0 && at % (2 * FPS as usize) == 0 {
+            video.force_intra_frame();
+        }
+        let planes = YUVSlices::new(
+            (picture.y(), picture.u(), picture.v()),
+            (picture.width(), picture.height()),
+            (picture.stride(), picture.chroma_stride(), picture.chroma_stride()),
+        );
+        let stream = video.encode_at(&planes, Timestamp::from_millis(capture_us / 1_000))?;
+        bytes += stream.to_vec().len();
+    }
+    let mut audio = opus::Encoder::new(48_000, opus::Channels::Stereo, opus::Application::Audio)?;
+    audio.set_bitrate(opus::Bitrate::Bits(AUDIO_BITRATE_BPS.cast_signed()))?;
+    let mut packet = vec![0; 4_000];
+    for samples in media.samples.chunks_exact(PACKET_SAMPLES * usize::from(CHANNELS)) {
+        bytes += audio.encode_float(samples, &mut packet)?;
+    }
+    let spent = cpu::of_self()? - start;
+    ensure!(bytes > 0, "the encoders made something");
+    Ok(spent)
+}
+
+/// The whole path as `longtake publish` runs it, in real time, up to the events.
+fn capture_files(options: &Options, y4m: &Path, wav: &Path) -> Result<Duration> {
+    let name = |path: &Path| path.to_str().map(str::to_owned).context("a plain name");
+    let config = Config {
+        video: Some(VideoConfig {
+            camera: CameraChoice::File(name(y4m)?),
+            width: options.width,
+            height: options.height,
+            fps: FPS,
+            bitrate_bps: VIDEO_BITRATE_BPS,
+        }),
+        audio: Some(AudioConfig {
+            microphone: MicrophoneChoice::File(name(wav)?),
+            channels: CHANNELS,
+            bitrate_bps: AUDIO_BITRATE_BPS,
+        }),
+    };
+    let start = cpu::of_self()?;
+    let session = capture::start(&config, Arc::new(MonotonicClock::start()))?;
+    let mut units = 0;
+    for event in session.events() {
+        if let CaptureEvent::Unit { .. } = event {
+            units += 1;
+        }
+    }
+    let spent = cpu::of_self()? - start;
+    let expected = options.seconds * (u64::from(FPS) + 50);
+    ensure!(units + 5 >= expected, "{units} of {expected} units: this machine is too slow or too busy");
+    Ok(spent)
+}

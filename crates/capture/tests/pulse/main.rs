@@ -1,0 +1,3 @@
+//! A real sound server, where there is PulseAudio: on Linux.
+
+mod linux;

@@ -1,0 +1,237 @@
+//! The command line. Each flag is also an environment variable and a key of the configuration file.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use capture::Quality;
+use clap::{Args, Parser, Subcommand};
+use protocol::{RoomName, Secret, SessionId};
+use publisher::ServerAddress;
+
+use crate::exit;
+use crate::measures::{parse_bitrate, parse_duration};
+use crate::sources::SourceArgument;
+
+/// Streams this machine's camera and microphone to your own server, which records them.
+///
+/// Every flag can be set in the environment (`LONGTAKE_…`) and in a TOML file by its long name: `longtake.toml` in
+/// the current folder, or the one that `--config` or `LONGTAKE_CONFIG` names.
+#[derive(Debug, Parser)]
+#[command(name = "longtake", version, after_help = exit::HELP)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// What to log to standard error: off, error, warn, info, debug.
+    #[arg(long, env = "LONGTAKE_LOG", default_value = "error", global = true, value_name = "LEVEL")]
+    pub(crate) log: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List the cameras and microphones of this machine.
+    Devices(DevicesOptions),
+    /// Capture and stream until Ctrl-C, or for a while.
+    Publish(Box<PublishOptions>),
+    /// Stream made-up sessions to measure a server.
+    Load(Box<LoadOptions>),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DevicesOptions {
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The server and how to reach it.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ServerOptions {
+    /// The ingest server: host, host:port, or a URL.
+    #[arg(long, env = "LONGTAKE_SERVER", default_value = "localhost:8000", value_name = "ADDRESS")]
+    pub(crate) server: ServerAddress,
+
+    /// The server's access token. Better given in the environment, here or as STREAMING_ACCESS_TOKEN:
+    /// other users can read a command line.
+    #[arg(long, env = "LONGTAKE_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub(crate) token: Option<Secret>,
+
+    /// A PEM file with the certificate of the authority that signed the server's, if it is your own.
+    #[arg(long, env = "LONGTAKE_CA_FILE", value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+
+    /// The room to stream into.
+    #[arg(long, env = "LONGTAKE_ROOM", default_value = "studio")]
+    pub(crate) room: RoomName,
+
+    /// Give up when the server was not reached within this time at the start; 0 never gives up.
+    #[arg(long, env = "LONGTAKE_CONNECT_TIMEOUT", default_value = "10s", value_parser = parse_duration, value_name = "TIME")]
+    pub(crate) connect_timeout: Duration,
+
+    /// How long to wait at the end until the server has everything; 0 waits until Ctrl-C.
+    #[arg(long, env = "LONGTAKE_FINISH_TIMEOUT", default_value = "60s", value_parser = parse_duration, value_name = "TIME")]
+    pub(crate) finish_timeout: Duration,
+
+    /// Hold sound back for so long to send fewer messages.
+    #[arg(long, env = "LONGTAKE_AUDIO_HOLD", default_value = "0ms", value_parser = parse_duration, value_name = "TIME")]
+    pub(crate) audio_hold: Duration,
+}
+
+impl ServerOptions {
+    /// The token of the flag, else that of `STREAMING_ACCESS_TOKEN`. An empty one is none.
+    pub(crate) fn access_token(&self) -> Option<Secret> {
+        let given = |token: &Secret| !token.expose().is_empty();
+        let shared = || std::env::var("STREAMING_ACCESS_TOKEN").ok().map(Secret::new);
+        self.token.clone().filter(given).or_else(shared).filter(given)
+    }
+}
+
+/// The picture's and the sound's quality.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct MediaOptions {
+    /// The picture's quality: 360p, 540p, 720p or 1080p.
+    #[arg(long, env = "LONGTAKE_QUALITY", default_value = "720p", value_parser = parse_quality)]
+    pub(crate) quality: Quality,
+
+    /// The picture's width in pixels, instead of the quality's.
+    #[arg(long, env = "LONGTAKE_WIDTH", value_name = "PIXELS")]
+    pub(crate) width: Option<u32>,
+
+    /// The picture's height in pixels, instead of the quality's.
+    #[arg(long, env = "LONGTAKE_HEIGHT", value_name = "PIXELS")]
+    pub(crate) height: Option<u32>,
+
+    /// Frames per second, instead of the quality's.
+    #[arg(long, env = "LONGTAKE_FPS")]
+    pub(crate) fps: Option<u32>,
+
+    /// The video bit rate, such as 800k or 2M, instead of the quality's.
+    #[arg(long, env = "LONGTAKE_VIDEO_BITRATE", value_parser = parse_bitrate, value_name = "RATE")]
+    pub(crate) video_bitrate: Option<u32>,
+
+    /// The audio bit rate, such as 64k.
+    #[arg(long, env = "LONGTAKE_AUDIO_BITRATE", value_parser = parse_bitrate, value_name = "RATE")]
+    pub(crate) audio_bitrate: Option<u32>,
+
+    /// 1 for mono, 2 for stereo.
+    #[arg(long, env = "LONGTAKE_CHANNELS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
+    pub(crate) channels: u8,
+}
+
+impl MediaOptions {
+    pub(crate) fn video(&self, camera: capture::CameraChoice) -> capture::VideoConfig {
+        let preset = capture::VideoConfig::new(camera, self.quality);
+        capture::VideoConfig {
+            width: self.width.unwrap_or(preset.width),
+            height: self.height.unwrap_or(preset.height),
+            fps: self.fps.unwrap_or(preset.fps),
+            bitrate_bps: self.video_bitrate.unwrap_or(preset.bitrate_bps),
+            ..preset
+        }
+    }
+
+    pub(crate) fn audio(&self, microphone: capture::MicrophoneChoice) -> capture::AudioConfig {
+        let preset = capture::AudioConfig::new(microphone, self.channels);
+        capture::AudioConfig { bitrate_bps: self.audio_bitrate.unwrap_or(preset.bitrate_bps), ..preset }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PublishOptions {
+    #[command(flatten)]
+    pub(crate) server: ServerOptions,
+
+    #[command(flatten)]
+    pub(crate) media: MediaOptions,
+
+    /// auto, none, synthetic, file:PATH.y4m, - (Y4M on standard input), or an id from `longtake devices`.
+    #[arg(
+        long,
+        env = "LONGTAKE_CAMERA",
+        default_value = "auto",
+        value_name = "SOURCE",
+        allow_hyphen_values = true
+    )]
+    pub(crate) camera: SourceArgument,
+
+    /// auto, none, synthetic, file:PATH.wav, - (WAV on standard input), or an id from `longtake devices`.
+    #[arg(
+        long,
+        env = "LONGTAKE_MICROPHONE",
+        default_value = "auto",
+        value_name = "SOURCE",
+        allow_hyphen_values = true
+    )]
+    pub(crate) microphone: SourceArgument,
+
+    /// Stop after this time instead of at Ctrl-C: 90s, 5m, 1h.
+    #[arg(long, env = "LONGTAKE_DURATION", value_parser = parse_duration, value_name = "TIME")]
+    pub(crate) duration: Option<Duration>,
+
+    /// The id of the new session, a UUID; by default one is made up.
+    #[arg(long, env = "LONGTAKE_SESSION", value_name = "ID")]
+    pub(crate) session: Option<SessionId>,
+
+    /// What the list of sessions calls this device; by default the machine's name.
+    #[arg(long, env = "LONGTAKE_NAME")]
+    pub(crate) name: Option<String>,
+
+    /// Print one JSON object a line: started, status, finished.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LoadOptions {
+    #[command(flatten)]
+    pub(crate) server: ServerOptions,
+
+    #[command(flatten)]
+    pub(crate) media: MediaOptions,
+
+    /// How many publishers, each with picture and sound.
+    #[arg(short = 'n', long, env = "LONGTAKE_PUBLISHERS", default_value_t = 20, value_name = "N",
+          value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(crate) publishers: u16,
+
+    /// How long each streams.
+    #[arg(long, env = "LONGTAKE_DURATION", default_value = "30s", value_parser = parse_duration, value_name = "TIME")]
+    pub(crate) duration: Duration,
+
+    /// Permit a server that is not on this machine. Only for one that is yours to burden.
+    #[arg(long)]
+    pub(crate) i_run_that_server: bool,
+
+    /// Print the report as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn parse_quality(text: &str) -> Result<Quality, String> {
+    Quality::by_name(text).ok_or_else(|| "a quality is 360p, 540p, 720p or 1080p".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_setting_has_an_environment_variable_of_its_long_name() {
+        let command = Cli::command();
+        for subcommand in command.get_subcommands() {
+            for arg in subcommand.get_arguments().filter(|arg| arg.get_action().takes_values()) {
+                let Some(long) = arg.get_long() else { continue };
+                let expected = format!("LONGTAKE_{}", long.to_uppercase().replace('-', "_"));
+                assert_eq!(arg.get_env().and_then(|name| name.to_str()), Some(expected.as_str()), "{long}");
+            }
+        }
+    }
+}

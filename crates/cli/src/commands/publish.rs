@@ -1,0 +1,246 @@
+//! `longtake publish`: capture, stream, and say whether it arrives.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use capture::{CameraChoice, Controls, DeviceKind, MicrophoneChoice, MonotonicClock, SessionClock};
+use protocol::Track;
+use publisher::status::{Phase, Status};
+use publisher::track::{Identity, Tell};
+use publisher::{Publisher, Report};
+use tokio::sync::mpsc;
+
+use super::{device, finish, publisher_config, runtime, unix_ms};
+use crate::arguments::{PublishOptions, ServerOptions};
+use crate::exit::{Failure, judge};
+use crate::feed::{Ended, Feed, REMARK_CAPACITY};
+use crate::interrupts::Interrupts;
+use crate::screen::Screen;
+use crate::sources::{self, Chosen, Kind, SourceArgument};
+
+/// Publishes until the end.
+pub(crate) fn run(options: PublishOptions) -> Result<(), Failure> {
+    let interrupts = Interrupts::watch()?;
+    if options.camera == options.microphone && matches!(options.camera, SourceArgument::File(_)) {
+        let text = "picture and sound cannot come from the same file; give one of them another source";
+        return Err(Failure::Usage(text.to_owned()));
+    }
+    let screen = Screen::new(options.json);
+    for warning in capture::warnings() {
+        screen.remark(&warning.to_string());
+    }
+    let clock = Arc::new(MonotonicClock::start());
+    let started_unix_ms = unix_ms();
+    let session = open(&options, Arc::clone(&clock) as Arc<dyn SessionClock>, &screen)?;
+    let mut identity =
+        Identity::begin(options.server.room.clone(), device(options.name.as_deref()), started_unix_ms)?;
+    if let Some(session) = options.session {
+        identity.session = session;
+    }
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(Box::pin(publish(options, identity, session, clock, interrupts, screen)));
+    // A device that hangs must not keep the program from ending.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Opens the devices. A device that `auto` chose and that cannot be opened gives way to the synthetic one.
+fn open(
+    options: &PublishOptions,
+    clock: Arc<dyn SessionClock>,
+    screen: &Screen,
+) -> Result<capture::Session, Failure> {
+    let mut camera: Chosen<CameraChoice> = sources::choose(options.camera.clone(), CameraChoice::list);
+    let mut microphone: Chosen<MicrophoneChoice> =
+        sources::choose(options.microphone.clone(), MicrophoneChoice::list);
+    for remark in [&camera.remark, &microphone.remark].into_iter().flatten() {
+        screen.remark(remark);
+    }
+    loop {
+        let config = capture::Config {
+            video: camera.choice.clone().map(|choice| options.media.video(choice)),
+            audio: microphone.choice.clone().map(|choice| options.media.audio(choice)),
+        };
+        let error = match capture::start(&config, Arc::clone(&clock)) {
+            Ok(session) => return Ok(session),
+            Err(error) => error,
+        };
+        let remark = match failed_kind(&error) {
+            Some(DeviceKind::Camera) if camera.is_automatic => {
+                camera = sources::instead(error.to_string());
+                &camera.remark
+            }
+            Some(DeviceKind::Microphone) if microphone.is_automatic => {
+                microphone = sources::instead(error.to_string());
+                &microphone.remark
+            }
+            _ => return Err(error.into()),
+        };
+        screen.remark(remark.as_deref().unwrap_or_default());
+    }
+}
+
+/// Which device an error is about; none for a file or a setting.
+fn failed_kind(error: &capture::StartError) -> Option<DeviceKind> {
+    use capture::DeviceError as D;
+    let capture::StartError::Device(error) = error else { return None };
+    match error {
+        D::NoDevice(kind)
+        | D::PermissionDenied(kind)
+        | D::Busy(kind)
+        | D::Unplugged(kind)
+        | D::Stalled(kind) => Some(*kind),
+        D::NotFound { kind, .. } | D::Unsupported { kind, .. } | D::Failed { kind, .. } => Some(*kind),
+        _ => None,
+    }
+}
+
+async fn publish(
+    options: PublishOptions,
+    identity: Identity,
+    session: capture::Session,
+    clock: Arc<MonotonicClock>,
+    mut interrupts: Interrupts,
+    mut screen: Screen,
+) -> Result<(), Failure> {
+    let id = identity.session;
+    let recording_url = options.server.server.http_url(&format!("/api/sessions/{id}/recording.mp4"));
+    let config = publisher_config(&options.server, identity);
+    let names = [(Track::Video, session.camera_name()), (Track::Audio, session.microphone_name())];
+    let tracks: Vec<Track> =
+        names.iter().filter(|(_, name)| name.is_some()).map(|(track, _)| *track).collect();
+    let publisher = Publisher::start(&config, &tracks)?;
+    screen.started(&options.server, id, &recording_url, names);
+
+    let controls = session.controls();
+    tokio::spawn(obey(publisher.tells(), controls.clone()));
+    let (remarks, told) = mpsc::channel(REMARK_CAPACITY);
+    let feed = Feed::new(session, clock, &publisher, remarks);
+    let mut feeding = tokio::task::spawn_blocking(move || feed.run());
+
+    let mut watch = Watch { publisher: &publisher, screen: &mut screen, told, server: &options.server };
+    let (ended, refused) = tokio::select! {
+        ended = &mut feeding => (Some(ended), Ok(())),
+        () = interrupts.reach(1) => (None, Ok(())),
+        () = rest(options.duration) => (None, Ok(())),
+        failure = watch.run() => (None, Err(failure)),
+    };
+    controls.stop();
+    watch.screen.remark("stopping: waiting until the server has everything; Ctrl-C again gives up");
+    let ended: Ended = match ended {
+        Some(ended) => ended,
+        // Encoders come to their end at once; a device that hangs has until the second Ctrl-C.
+        None => tokio::select! {
+            ended = feeding => ended,
+            () = interrupts.reach(2) => Ok(Ended::default()),
+        },
+    }
+    .map_err(|error| Failure::Fault(format!("the thread that moves units failed: {error}")))?;
+    let timeout = options.server.finish_timeout;
+    let report = tokio::select! {
+        report = finish(&publisher, timeout, &mut interrupts, 2) => report,
+        () = watch.show_status() => publisher.report(),
+    };
+    screen.finished(&report, id, &recording_url);
+    verdict(refused, &ended, &report)
+}
+
+/// A refusal at the start outweighs what it led to; a device that failed outweighs a whole recording up to then.
+fn verdict(refused: Result<(), Failure>, ended: &Ended, report: &Report) -> Result<(), Failure> {
+    refused?;
+    judge([report])?;
+    if let Some(fault) = &ended.fault {
+        return Err(Failure::Fault(fault.to_string()));
+    }
+    match ended.failures.first() {
+        Some((_, capture::Failure::Source(error))) => Err(Failure::Device(error.to_string())),
+        Some((_, failure)) => Err(Failure::Fault(failure.to_string())),
+        None => Ok(()),
+    }
+}
+
+async fn rest(duration: Option<Duration>) {
+    match duration {
+        Some(duration) => tokio::time::sleep(duration).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Does what the server asks of the encoder.
+async fn obey(mut tells: tokio::sync::broadcast::Receiver<(Track, Tell)>, controls: Controls) {
+    use tokio::sync::broadcast::error::RecvError;
+    loop {
+        match tells.recv().await {
+            Ok((Track::Video, Tell::KeyframeRequest)) => controls.request_idr(),
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+/// Shows the status and notices when going on makes no sense.
+struct Watch<'a> {
+    publisher: &'a Publisher,
+    screen: &'a mut Screen,
+    told: mpsc::Receiver<String>,
+    server: &'a ServerOptions,
+}
+
+impl Watch<'_> {
+    /// Returns when the server refuses, or was not reached in time.
+    async fn run(&mut self) -> Failure {
+        let publisher = self.publisher;
+        let timeout = self.server.connect_timeout;
+        tokio::select! {
+            failure = refusal(publisher) => failure,
+            failure = absence(publisher, timeout) => failure,
+            () = self.show_status() => Failure::Fault("the status ended".to_owned()),
+        }
+    }
+
+    /// Shows remarks and the status; never returns.
+    async fn show_status(&mut self) {
+        let interval = self.screen.interval;
+        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + interval, interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut status = self.publisher.status();
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {
+                    let now = self.publisher.report().status();
+                    self.screen.status(&now);
+                }
+                Ok(()) = status.changed() => {
+                    let now = status.borrow_and_update().clone();
+                    self.screen.changes(&now);
+                }
+                Some(remark) = self.told.recv() => self.screen.remark(&remark),
+            }
+        }
+    }
+}
+
+async fn refusal(publisher: &Publisher) -> Failure {
+    let mut status = publisher.status();
+    let refused =
+        |status: &Status| status.tracks().any(|(_, track)| matches!(track.phase, Phase::NeedsYou(_)));
+    status.wait_for(refused).await.ok();
+    match judge([&publisher.report()]) {
+        Err(failure) => failure,
+        Ok(()) => Failure::Server("the server refuses".to_owned()),
+    }
+}
+
+/// Returns when no track was welcomed within the time.
+async fn absence(publisher: &Publisher, timeout: Duration) -> Failure {
+    let mut status = publisher.status();
+    let reached = |status: &Status| status.tracks().any(|(_, track)| track.counters.connections > 0);
+    if timeout.is_zero() || tokio::time::timeout(timeout, status.wait_for(reached)).await.is_ok() {
+        return std::future::pending().await;
+    }
+    let reason = publisher.report().tracks.iter().find_map(|track| match &track.status.phase {
+        Phase::Offline { reason, .. } => Some(reason.clone()),
+        _ => None,
+    });
+    Failure::Server(reason.unwrap_or_else(|| "the server does not answer".to_owned()))
+}

@@ -1,0 +1,99 @@
+//! What is printed at the end of a session.
+
+use protocol::SessionId;
+use publisher::{Report, TrackReport};
+use serde_json::{Value, json};
+
+use crate::status_line::track_json;
+
+/// One line per track, the session, and where its recording is.
+pub(crate) fn text(report: &Report, session: SessionId, recording_url: &str) -> String {
+    let mut lines: Vec<String> = report.tracks.iter().map(track_text).collect();
+    lines.push(format!("session {session}"));
+    if report.tracks.iter().any(|track| track.status.counters.durable_units > 0) {
+        lines.push(format!("recording {recording_url}"));
+    }
+    lines.join("\n")
+}
+
+fn track_text(track: &TrackReport) -> String {
+    let counters = &track.status.counters;
+    let mut line = format!("{}: {} of {} units durable", track.track, counters.durable_units, counters.units);
+    if counters.lost_units > 0 {
+        line.push_str(&format!("; lost for want of memory: {}", track.lost));
+    }
+    if track.status.backlog.units > 0 {
+        line.push_str(&format!("; {} not acknowledged", track.status.backlog.units));
+    }
+    if counters.reconnects() > 0 {
+        line.push_str(&format!("; reconnected {} times", counters.reconnects()));
+    }
+    line
+}
+
+/// The same for scripts.
+pub(crate) fn json(report: &Report, session: SessionId, recording_url: &str) -> Value {
+    let mut line = json!({
+        "type": "finished",
+        "session": session.to_string(),
+        "recording_url": recording_url,
+        "whole": report.is_whole(),
+    });
+    for track in &report.tracks {
+        line[track.track.name()] = track_json(&track.status);
+    }
+    line
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use protocol::{Track, UnitRange};
+    use publisher::latency::Latency;
+    use publisher::spool::Backlog;
+    use publisher::status::{Counters, Phase, TrackStatus};
+
+    use super::*;
+
+    fn report(units: u64, durable_units: u64, lost: &[(u64, u64)]) -> Report {
+        let lost: protocol::UnitRanges =
+            lost.iter().map(|&(first, last)| UnitRange::new(first, last)).collect();
+        let counters = Counters {
+            units,
+            durable_units,
+            lost_units: lost.count(),
+            connections: 3,
+            ..Counters::default()
+        };
+        let backlog = Backlog { units: units - durable_units - lost.count(), ..Backlog::default() };
+        let status = TrackStatus { phase: Phase::Complete, backlog, counters };
+        Report {
+            tracks: vec![TrackReport { track: Track::Video, status, lost, ack_latency: Latency::default() }],
+        }
+    }
+
+    fn session() -> SessionId {
+        "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap()
+    }
+
+    #[test]
+    fn the_end_says_what_is_durable_and_what_is_missing() {
+        assert_eq!(
+            text(&report(60, 60, &[]), session(), "http://a/r.mp4"),
+            "video: 60 of 60 units durable; reconnected 2 times\n\
+             session 01890a5d-ac96-774b-bcce-b302099a8057\nrecording http://a/r.mp4"
+        );
+        assert_eq!(
+            text(&report(60, 0, &[(3, 9)]), session(), "http://a/r.mp4"),
+            "video: 0 of 60 units durable; lost for want of memory: 3–9; 53 not acknowledged; reconnected 2 times\n\
+             session 01890a5d-ac96-774b-bcce-b302099a8057"
+        );
+    }
+
+    #[test]
+    fn scripts_see_whether_it_is_whole() {
+        let json = json(&report(60, 60, &[]), session(), "http://a/r.mp4");
+        assert_eq!((json["type"].as_str(), json["whole"].as_bool()), (Some("finished"), Some(true)));
+        assert_eq!(json["video"]["durable_units"], 60);
+    }
+}

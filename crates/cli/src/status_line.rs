@@ -1,0 +1,255 @@
+//! The live status in one line: a pure function of what the publisher says.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use protocol::Track;
+use publisher::status::{Phase, Status, TrackStatus};
+use serde_json::{Value, json};
+
+use crate::measures::clock_face;
+
+/// A longer line would wrap on a narrow terminal, and a carriage return would not take it back.
+pub(crate) const TERMINAL_WIDTH: usize = 79;
+
+/// Rates are means over this time: long enough to be steady, short enough to show a change.
+const RATE_WINDOW: Duration = Duration::from_secs(2);
+
+/// Turns statuses into lines; remembers recent ones, because rates are differences.
+#[derive(Debug, Default)]
+pub(crate) struct StatusLine {
+    /// The newest one that is at least as old as the window, and everything after it.
+    recent: VecDeque<(Duration, Status)>,
+}
+
+/// What a track's encoder made lately, per second.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct Rate {
+    pub(crate) units: f64,
+    pub(crate) kbit: f64,
+}
+
+impl StatusLine {
+    /// The rates over the window that ends now.
+    fn rates(&mut self, elapsed: Duration, status: &Status) -> [Rate; 2] {
+        while self.recent.get(1).is_some_and(|(at, _)| elapsed.saturating_sub(*at) >= RATE_WINDOW) {
+            self.recent.pop_front();
+        }
+        let rates = Track::ALL.map(|track| match (self.recent.front(), status.track(track)) {
+            (Some((at, then)), Some(now)) => rate(elapsed.saturating_sub(*at), then.track(track), now),
+            _ => Rate::default(),
+        });
+        self.recent.push_back((elapsed, status.clone()));
+        rates
+    }
+
+    /// The line for people.
+    pub(crate) fn render(&mut self, elapsed: Duration, status: &Status) -> String {
+        let rates = self.rates(elapsed, status);
+        let tracks: Vec<String> = status
+            .tracks()
+            .map(|(track, status)| {
+                let rate = rates[usize::from(track == Track::Audio)];
+                track_text(track, status, rate)
+            })
+            .collect();
+        format!("{} {}", clock_face(elapsed), tracks.join(" | "))
+    }
+
+    /// The line for scripts.
+    pub(crate) fn render_json(&mut self, elapsed: Duration, status: &Status) -> Value {
+        let rates = self.rates(elapsed, status);
+        let mut line = json!({ "type": "status", "elapsed_ms": elapsed.as_millis() as u64 });
+        if let Some(viewers) = status.viewers {
+            line["viewers"] = viewers.into();
+        }
+        for (track, status) in status.tracks() {
+            let rate = rates[usize::from(track == Track::Audio)];
+            let mut fields = track_json(status);
+            fields["units_per_s"] = round(rate.units).into();
+            fields["kbit_per_s"] = round(rate.kbit).into();
+            line[track.name()] = fields;
+        }
+        line
+    }
+}
+
+fn rate(time: Duration, before: Option<&TrackStatus>, now: &TrackStatus) -> Rate {
+    let seconds = time.as_secs_f64();
+    if seconds <= 0.0 {
+        return Rate::default();
+    }
+    let before = before.map(|before| before.counters).unwrap_or_default();
+    Rate {
+        units: now.counters.units.saturating_sub(before.units) as f64 / seconds,
+        kbit: now.counters.payload_bytes.saturating_sub(before.payload_bytes) as f64 * 8.0
+            / 1_000.0
+            / seconds,
+    }
+}
+
+fn track_text(track: Track, status: &TrackStatus, rate: Rate) -> String {
+    let counters = &status.counters;
+    let fps = if track == Track::Video { format!(" {:.0} fps", rate.units) } else { String::new() };
+    let behind = match status.phase {
+        Phase::CatchingUp | Phase::Offline { .. } | Phase::NeedsYou(_) => {
+            format!(" {:.1} s behind", status.backlog.duration_ms as f64 / 1_000.0)
+        }
+        _ => String::new(),
+    };
+    let lost = if counters.lost_units > 0 { format!(" LOST {}", counters.lost_units) } else { String::new() };
+    format!(
+        "{track} {}{fps} {:.0} kbit/s {}/{}{behind}{lost}",
+        status.phase.name(),
+        rate.kbit,
+        counters.durable_units,
+        counters.units
+    )
+}
+
+/// A track's state as scripts see it.
+pub(crate) fn track_json(status: &TrackStatus) -> Value {
+    let (counters, backlog) = (&status.counters, &status.backlog);
+    let mut fields = json!({
+        "phase": status.phase.name().replace(' ', "_"),
+        "units": counters.units,
+        "payload_bytes": counters.payload_bytes,
+        "sent_units": counters.sent_units,
+        "repeated_units": counters.repeated_units,
+        "durable_units": counters.durable_units,
+        "lost_units": counters.lost_units,
+        "backlog_units": backlog.units,
+        "backlog_bytes": backlog.bytes,
+        "backlog_ms": backlog.duration_ms,
+        "reconnects": counters.reconnects(),
+    });
+    if let Some(round_trip) = counters.round_trip {
+        fields["round_trip_ms"] = round(round_trip.as_secs_f64() * 1_000.0).into();
+    }
+    match &status.phase {
+        Phase::Offline { reason, .. } => fields["reason"] = reason.as_str().into(),
+        Phase::NeedsYou(error) => {
+            fields["reason"] = error.message.as_str().into();
+            fields["code"] = error.code.name().into();
+        }
+        _ => {}
+    }
+    fields
+}
+
+/// What a person should read in a line of its own when a track's phase has changed.
+pub(crate) fn phase_change(before: Option<&TrackStatus>, now: &TrackStatus) -> Option<String> {
+    let was = before.map(|before| &before.phase);
+    match &now.phase {
+        phase if was == Some(phase) => None,
+        // Offline lasts over many attempts; a reason that changes is news, the time since when is not.
+        Phase::Offline { reason, .. } => match was {
+            Some(Phase::Offline { reason: before, .. }) if before == reason => None,
+            _ => Some(format!("offline: {reason}; what is captured is kept here")),
+        },
+        Phase::NeedsYou(error) => Some(format!("refused: {}", error.message)),
+        Phase::Live | Phase::CatchingUp
+            if matches!(was, Some(Phase::Offline { .. } | Phase::NeedsYou(_))) =>
+        {
+            Some("connected again".to_owned())
+        }
+        _ => None,
+    }
+}
+
+fn round(number: f64) -> f64 {
+    (number * 10.0).round() / 10.0
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use protocol::error::{ErrorBody, ErrorCode};
+    use publisher::spool::Backlog;
+    use publisher::status::Counters;
+
+    use super::*;
+
+    fn track(phase: Phase, units: u64, payload_bytes: u64, durable_units: u64) -> TrackStatus {
+        let counters = Counters { units, payload_bytes, durable_units, ..Counters::default() };
+        TrackStatus { phase, backlog: Backlog { units: 5, bytes: 2_000, duration_ms: 3_210 }, counters }
+    }
+
+    fn both(video: TrackStatus, audio: TrackStatus) -> Status {
+        Status { video: Some(video), audio: Some(audio), viewers: None }
+    }
+
+    fn offline(reason: &str) -> Phase {
+        Phase::Offline { since: Duration::ZERO, reason: reason.to_owned() }
+    }
+
+    #[test]
+    fn the_line_tells_the_rates_of_the_last_two_seconds() {
+        let mut line = StatusLine::default();
+        let at = Duration::from_secs;
+        let start = both(track(Phase::Connecting, 0, 0, 0), track(Phase::Connecting, 0, 0, 0));
+        assert_eq!(
+            line.render(at(0), &start),
+            "00:00 video connecting 0 fps 0 kbit/s 0/0 | audio connecting 0 kbit/s 0/0"
+        );
+        let later = both(track(Phase::Live, 60, 500_000, 45), track(Phase::Live, 100, 16_000, 90));
+        assert_eq!(
+            line.render(at(2), &later),
+            "00:02 video live 30 fps 2000 kbit/s 45/60 | audio live 64 kbit/s 90/100"
+        );
+        let stalled = both(track(Phase::Live, 60, 500_000, 60), track(Phase::Live, 100, 16_000, 100));
+        line.render(at(3), &stalled);
+        assert_eq!(
+            line.render(at(4), &stalled),
+            "00:04 video live 0 fps 0 kbit/s 60/60 | audio live 0 kbit/s 100/100"
+        );
+    }
+
+    #[test]
+    fn trouble_shows() {
+        let mut line = StatusLine::default();
+        let mut audio = track(Phase::CatchingUp, 123_456, 0, 120_000);
+        audio.counters.lost_units = 7;
+        let status = Status { audio: Some(audio), ..Status::default() };
+        let text = line.render(Duration::from_secs(5), &status);
+        assert_eq!(text, "00:05 audio catching up 0 kbit/s 120000/123456 3.2 s behind LOST 7");
+    }
+
+    #[test]
+    fn scripts_read_the_same_figures() {
+        let mut line = StatusLine::default();
+        let error = ErrorBody::new(ErrorCode::Unauthorized, "wrong token");
+        let status = both(track(Phase::NeedsYou(error), 3, 300, 0), track(offline("no route"), 9, 90, 2));
+        let json = line.render_json(Duration::from_millis(1_500), &status);
+        assert_eq!(json["type"], "status");
+        assert_eq!(json["elapsed_ms"], 1_500);
+        assert_eq!(json["video"]["phase"], "needs_you");
+        assert_eq!(json["video"]["code"], "unauthorized");
+        assert_eq!(json["audio"]["reason"], "no route");
+        assert_eq!(json["audio"]["durable_units"], 2);
+        assert_eq!(json["audio"]["backlog_ms"], 3_210);
+    }
+
+    #[test]
+    fn only_changes_that_matter_get_a_line_of_their_own() {
+        let of = |phase| track(phase, 0, 0, 0);
+        let error = ErrorBody::new(ErrorCode::SessionTaken, "taken");
+        for (before, now, expected) in [
+            (None, Phase::Connecting, None),
+            (Some(Phase::Connecting), Phase::Live, None),
+            (Some(Phase::Live), Phase::CatchingUp, None),
+            (Some(Phase::Live), offline("cut"), Some("offline: cut; what is captured is kept here")),
+            (Some(offline("cut")), offline("cut"), None),
+            (
+                Some(offline("cut")),
+                offline("no route"),
+                Some("offline: no route; what is captured is kept here"),
+            ),
+            (Some(offline("cut")), Phase::CatchingUp, Some("connected again")),
+            (Some(Phase::Live), Phase::NeedsYou(error), Some("refused: taken")),
+        ] {
+            let found = phase_change(before.clone().map(of).as_ref(), &of(now.clone()));
+            assert_eq!(found.as_deref(), expected, "{before:?} → {now:?}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! A WebSocket as the driver sees it: one thing that happens after another.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Sink as _, StreamExt as _};
+use http::header::{AUTHORIZATION, HeaderValue, LOCATION};
+use protocol::limits::{MAX_CONTROL_BYTES, MAX_MESSAGE_BYTES};
+use protocol::{Secret, Track};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{self, Error};
+use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config};
+
+use crate::address::ServerAddress;
+use crate::track::{ConnectFailure, Message, SocketEvent, refusal_of_http};
+
+type WebSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+type Opening = Pin<Box<dyn Future<Output = Result<WebSocket, ConnectFailure>> + Send>>;
+
+/// How long a socket that is given up may take to say goodbye.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Where and how to connect.
+#[derive(Debug, Clone)]
+pub(crate) struct Endpoint {
+    pub(crate) server: ServerAddress,
+    pub(crate) track: Track,
+    pub(crate) token: Option<Secret>,
+    pub(crate) tls: Option<Arc<rustls::ClientConfig>>,
+}
+
+/// The present socket, if there is one.
+pub(crate) enum Socket {
+    Absent,
+    Opening(Opening),
+    Open(Box<Open>),
+}
+
+pub(crate) struct Open {
+    web_socket: WebSocket,
+    /// A message that the socket has not taken yet.
+    message: Option<tungstenite::Message>,
+    /// Whether bytes of a message may wait in the socket's buffer.
+    flushing: bool,
+}
+
+impl Socket {
+    pub(crate) fn open(endpoint: Endpoint) -> Self {
+        Self::Opening(Box::pin(open(endpoint)))
+    }
+
+    /// Whether a message can be given to [`Socket::write`]. At most one is under way.
+    pub(crate) fn is_writable(&self) -> bool {
+        matches!(self, Self::Open(open) if open.message.is_none() && !open.flushing)
+    }
+
+    pub(crate) fn write(&mut self, message: Message) {
+        if let Self::Open(open) = self {
+            open.message = Some(match message {
+                Message::Text(text) => tungstenite::Message::text(text),
+                Message::Binary(bytes) => tungstenite::Message::Binary(bytes),
+                Message::Ping => tungstenite::Message::Ping(Bytes::new()),
+            });
+        }
+    }
+
+    /// The next thing that happens; none when a message is written and the socket takes another.
+    /// Losing the future loses nothing.
+    pub(crate) async fn next(&mut self) -> Option<SocketEvent> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<SocketEvent>> {
+        match self {
+            Self::Absent => Poll::Pending,
+            Self::Opening(opening) => match ready!(opening.as_mut().poll(cx)) {
+                Ok(web_socket) => {
+                    *self = Self::Open(Box::new(Open { web_socket, message: None, flushing: false }));
+                    Poll::Ready(Some(SocketEvent::Opened))
+                }
+                Err(failure) => {
+                    *self = Self::Absent;
+                    Poll::Ready(Some(SocketEvent::ConnectFailed(failure)))
+                }
+            },
+            Self::Open(open) => {
+                let event = ready!(open.poll_next(cx));
+                if matches!(event, Some(SocketEvent::Closed { .. })) {
+                    // The peer's close wants an answer.
+                    tokio::spawn(self.leave());
+                }
+                Poll::Ready(event)
+            }
+        }
+    }
+
+    /// Gives the socket up. The future says goodbye, as far as the peer listens; dropping it does no harm.
+    pub(crate) fn leave(&mut self) -> impl Future<Output = ()> + Send + use<> {
+        let left = match std::mem::replace(self, Self::Absent) {
+            // In the middle of a message there is no way to say anything else.
+            Self::Open(open) if open.message.is_none() && !open.flushing => Some(open),
+            _ => None,
+        };
+        async move {
+            if let Some(mut open) = left {
+                // Whether the close arrives changes nothing.
+                tokio::time::timeout(FAREWELL, open.say_goodbye()).await.ok();
+            }
+        }
+    }
+}
+
+impl Open {
+    /// Closes, and waits for the peer's close.
+    async fn say_goodbye(&mut self) {
+        let closed = self.web_socket.close(None).await;
+        while closed.is_ok() && matches!(self.web_socket.next().await, Some(Ok(_))) {}
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<SocketEvent>> {
+        match self.poll_write(cx) {
+            Poll::Ready(Ok(true)) => return Poll::Ready(None),
+            Poll::Ready(Err(error)) => return Poll::Ready(Some(closed(&error))),
+            Poll::Ready(Ok(false)) | Poll::Pending => {}
+        }
+        let event = match ready!(self.web_socket.poll_next_unpin(cx)) {
+            Some(Ok(tungstenite::Message::Text(text))) => SocketEvent::Text(text.as_str().to_owned()),
+            Some(Ok(tungstenite::Message::Binary(_))) => SocketEvent::Binary,
+            Some(Ok(tungstenite::Message::Pong(_))) => SocketEvent::Pong,
+            Some(Ok(tungstenite::Message::Ping(_) | tungstenite::Message::Frame(_))) => SocketEvent::Heard,
+            Some(Ok(tungstenite::Message::Close(frame))) => SocketEvent::Closed {
+                code: frame.as_ref().map(|frame| frame.code.into()),
+                reason: frame.map(|frame| frame.reason.as_str().to_owned()).unwrap_or_default(),
+            },
+            Some(Err(error)) => closed(&error),
+            None => SocketEvent::Closed { code: None, reason: String::new() },
+        };
+        Poll::Ready(Some(event))
+    }
+
+    /// Ready with true when a message has just been written whole, with false when there is none.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Error>> {
+        let mut web_socket = Pin::new(&mut self.web_socket);
+        if self.message.is_some() {
+            ready!(web_socket.as_mut().poll_ready(cx))?;
+            if let Some(message) = self.message.take() {
+                self.flushing = true;
+                web_socket.as_mut().start_send(message)?;
+            }
+        }
+        if !self.flushing {
+            return Poll::Ready(Ok(false));
+        }
+        ready!(web_socket.poll_flush(cx))?;
+        self.flushing = false;
+        Poll::Ready(Ok(true))
+    }
+}
+
+fn closed(error: &Error) -> SocketEvent {
+    let reason = match error {
+        Error::ConnectionClosed | Error::AlreadyClosed => String::new(),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => "the server went away".to_owned(),
+        Error::Io(error) => format!("the connection broke: {error}"),
+        error => format!("the connection broke: {error}"),
+    };
+    SocketEvent::Closed { code: None, reason }
+}
+
+async fn open(endpoint: Endpoint) -> Result<WebSocket, ConnectFailure> {
+    let unreachable = |error: &dyn std::fmt::Display| ConnectFailure::Unreachable(error.to_string());
+    let mut request = endpoint
+        .server
+        .socket_url(endpoint.track)
+        .into_client_request()
+        .map_err(|error| unreachable(&error))?;
+    if let Some(token) = &endpoint.token {
+        let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.expose())).map_err(|_| {
+            let message =
+                "the access token has characters that cannot be sent; give the one that the server has";
+            let code = protocol::error::ErrorCode::Unauthorized;
+            ConnectFailure::Refused(protocol::error::ErrorBody::new(code, message))
+        })?;
+        bearer.set_sensitive(true);
+        request.headers_mut().insert(AUTHORIZATION, bearer);
+    }
+    let config = WebSocketConfig::default()
+        // The server writes short control messages.
+        .read_buffer_size(4 * 1024)
+        .max_message_size(Some(MAX_CONTROL_BYTES))
+        .max_frame_size(Some(MAX_CONTROL_BYTES))
+        // Each message is flushed before the next is made, so that at most one is buffered.
+        .write_buffer_size(0)
+        .max_write_buffer_size(2 * MAX_MESSAGE_BYTES);
+    let connector = endpoint.tls.map_or(Connector::Plain, Connector::Rustls);
+    match connect_async_tls_with_config(request, Some(config), true, Some(connector)).await {
+        Ok((web_socket, _)) => Ok(web_socket),
+        Err(Error::Http(answer)) => {
+            let location = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+            let body = answer.body().as_deref().unwrap_or_default();
+            Err(refusal_of_http(answer.status().as_u16(), body, location))
+        }
+        Err(error) => Err(ConnectFailure::Unreachable(reason_of(&error, &endpoint.server))),
+    }
+}
+
+/// Why there is no connection, and what to do about the likely cases.
+fn reason_of(error: &Error, server: &ServerAddress) -> String {
+    let Error::Io(error) = error else {
+        return format!("no ingest server answers at {server}: {error}");
+    };
+    if error.kind() == std::io::ErrorKind::ConnectionRefused {
+        return format!("nothing listens at {server}; is the server running?");
+    }
+    let reason = error.to_string();
+    if reason.contains("certificate") {
+        return format!(
+            "{server} is not trusted: {reason}; if it is your own, name its authority's certificate file"
+        );
+    }
+    format!("cannot reach {server}: {reason}")
+}

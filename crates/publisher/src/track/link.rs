@@ -1,0 +1,166 @@
+//! What a track's state machine knows about its present connection; gone with it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use protocol::UnitRanges;
+use protocol::control::{Finish, Limits};
+use protocol::unit::{Lane, Unit};
+
+use super::Pace;
+use crate::latency::Latency;
+
+/// An open connection.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) heard_at: Duration,
+    ping_at: Duration,
+    ping_interval: Duration,
+    pub(super) ping_due: bool,
+    pub(super) ping_sent_at: Option<Duration>,
+    pub(super) stage: Stage,
+}
+
+/// How far the connection has come.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// No `welcome` yet.
+    /// `params_told` is how many codec parameters the hello held; none before it is written.
+    Greeting { params_told: Option<usize>, deadline: Duration },
+    /// Units may flow.
+    Welcomed(Welcomed),
+}
+
+impl Link {
+    pub(super) fn new(now: Duration, pace: &Pace, deadline: Duration) -> Self {
+        Self {
+            heard_at: now,
+            ping_at: now + pace.ping_interval,
+            ping_interval: pace.ping_interval,
+            ping_due: false,
+            ping_sent_at: None,
+            stage: Stage::Greeting { params_told: None, deadline },
+        }
+    }
+
+    pub(super) fn welcome(&mut self, now: Duration, welcomed: Welcomed) {
+        // Three pings within the server's idle time survive the loss of one and the lateness of another.
+        let idle = Duration::from_millis(u64::from(welcomed.limits.idle_ms)) / 3;
+        self.ping_interval = self.ping_interval.min(idle.max(Duration::from_millis(100)));
+        self.ping_at = self.ping_at.min(now + self.ping_interval);
+        self.stage = Stage::Welcomed(welcomed);
+    }
+
+    /// Makes a ping due when its time has come.
+    pub(super) fn tick(&mut self, now: Duration) {
+        if now >= self.ping_at {
+            self.ping_due = true;
+            self.ping_at = now + self.ping_interval;
+        }
+    }
+
+    /// When the connection is given up, if nothing is heard until then.
+    pub(super) fn dead_at(&self, pace: &Pace) -> Duration {
+        let silent = self.heard_at + pace.dead_after;
+        match self.stage {
+            Stage::Greeting { deadline, .. } => silent.min(deadline),
+            Stage::Welcomed(_) => silent,
+        }
+    }
+
+    pub(super) fn next_timeout(&self, pace: &Pace) -> Duration {
+        self.ping_at.min(self.dead_at(pace))
+    }
+}
+
+/// A connection after `welcome`.
+#[derive(Debug)]
+pub(super) struct Welcomed {
+    pub(super) limits: Limits,
+    /// All units below were written on this connection, or need not be.
+    pub(super) cursor: u64,
+    pub(super) lane: LaneChoice,
+    pub(super) in_flight: InFlight,
+    pub(super) params_written: usize,
+    pub(super) events_written: usize,
+    pub(super) finish_written: Option<Finish>,
+}
+
+/// Units written on this connection and not acknowledged, ascending.
+#[derive(Debug, Default)]
+pub(super) struct InFlight {
+    units: VecDeque<Written>,
+    bytes: u64,
+}
+
+#[derive(Debug)]
+struct Written {
+    number: u64,
+    bytes: u64,
+    at: Duration,
+}
+
+impl InFlight {
+    pub(super) fn add(&mut self, now: Duration, unit: &Unit) {
+        let bytes = unit.encoded_bytes() as u64;
+        self.units.push_back(Written { number: unit.number, bytes, at: now });
+        self.bytes += bytes;
+    }
+
+    pub(super) fn acknowledge(&mut self, now: Duration, durable: &UnitRanges, latency: &mut Latency) {
+        let bytes = &mut self.bytes;
+        self.units.retain(|unit| {
+            let waits = !durable.contains(unit.number);
+            if !waits {
+                *bytes -= unit.bytes;
+                latency.record(now.saturating_sub(unit.at));
+            }
+            waits
+        });
+    }
+
+    /// Whether as many more bytes stay within the window. One message always does.
+    pub(super) fn has_room(&self, more_bytes: usize, window_bytes: u64) -> bool {
+        self.units.is_empty() || self.bytes + more_bytes as u64 <= window_bytes
+    }
+
+    pub(super) fn units(&self) -> u64 {
+        self.units.len() as u64
+    }
+
+    pub(super) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+/// Which lane the next unit travels in.
+///
+/// What an outage left behind goes into the backfill lane, up to the first key unit that is recent
+/// enough to be live; everything after it is live for the rest of the connection. So each connection
+/// changes the lane at most once, and the live lane starts where a viewer can.
+#[derive(Debug)]
+pub(super) enum LaneChoice {
+    Live,
+    BackfillUntil { pts_90k: u64 },
+}
+
+impl LaneChoice {
+    /// `end_90k` is the newest unit's end, `backlog` the time that the whole backlog spans.
+    pub(super) fn at_welcome(end_90k: u64, backlog: Duration, live_backlog: Duration) -> Self {
+        if backlog <= live_backlog {
+            return Self::Live;
+        }
+        let live_90k = (live_backlog.as_millis() as u64).saturating_mul(90);
+        Self::BackfillUntil { pts_90k: end_90k.saturating_sub(live_90k) }
+    }
+
+    pub(super) fn lane_of(&mut self, unit: &Unit) -> Lane {
+        match *self {
+            Self::BackfillUntil { pts_90k } if !unit.key || unit.pts_90k < pts_90k => Lane::Backfill,
+            _ => {
+                *self = Self::Live;
+                Lane::Live
+            }
+        }
+    }
+}

@@ -1,0 +1,595 @@
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use protocol::codec::Params;
+use protocol::control::{
+    ControlError, Event, EventKind, Finish, Hello, PublisherMessage, ServerMessage, Welcome,
+};
+use protocol::error::{ErrorBody, ErrorCode};
+use protocol::limits::{MAX_EVENTS, MAX_PARAMS_CHANGES, MAX_RANGES, MAX_TEXT_BYTES, MAX_UNITS_PER_MESSAGE};
+use protocol::unit::Unit;
+use protocol::{PROTOCOL_VERSION, Track, UnitRanges};
+
+use super::acceptable::check;
+use super::link::{InFlight, LaneChoice, Link, Stage, Welcomed};
+use super::losses::{Losses, coarser};
+use super::refusal::{printable, refusal_of_close, shown};
+use super::{Command, Completion, ConnectFailure, Identity, Message, Pace, PushError, SocketEvent, Tell};
+use crate::backoff::Backoff;
+use crate::latency::Latency;
+use crate::spool::Spool;
+use crate::status::{Counters, Phase, TrackStatus};
+
+/// Commands that nobody has polled yet. Only [`Command::Tell`] is dropped when there are as many.
+const COMMAND_CAPACITY: usize = 64;
+
+/// One track's socket. The module's documentation states how to use it and what it promises.
+pub struct TrackMachine {
+    track: Track,
+    identity: Identity,
+    pace: Pace,
+    spool: Box<dyn Spool>,
+    backoff: Backoff,
+    state: State,
+    commands: VecDeque<Command>,
+    /// The newest time that any input brought.
+    now: Duration,
+
+    params: Vec<Params>,
+    events: Vec<Event>,
+    next_number: u64,
+    /// The newest unit's end.
+    end_90k: u64,
+    finished: bool,
+    durable: UnitRanges,
+    losses: Losses,
+    /// The oldest unit that waits for others to share its message, and how many bytes wait.
+    held: Option<(Duration, usize)>,
+
+    offline: Option<(Duration, String)>,
+    /// One more than the highest unit number that was ever written.
+    written_below: u64,
+    counters: Counters,
+    latency: Latency,
+}
+
+#[derive(Debug)]
+enum State {
+    /// There are no codec parameters yet, so that there is nothing to say hello with.
+    Waiting,
+    Connecting {
+        deadline: Duration,
+    },
+    Linked(Link),
+    Resting {
+        until: Duration,
+    },
+    NeedsYou(ErrorBody),
+    Complete(Completion),
+}
+
+impl TrackMachine {
+    /// A track without units. It connects once it has codec parameters.
+    #[must_use]
+    pub fn new(track: Track, identity: Identity, pace: Pace, spool: Box<dyn Spool>, seed: u64) -> Self {
+        Self {
+            track,
+            identity,
+            pace,
+            spool,
+            backoff: Backoff::new(pace.backoff_first, pace.backoff_longest, seed),
+            state: State::Waiting,
+            commands: VecDeque::new(),
+            now: Duration::ZERO,
+            params: Vec::new(),
+            events: Vec::new(),
+            next_number: 0,
+            end_90k: 0,
+            finished: false,
+            durable: UnitRanges::new(),
+            losses: Losses::default(),
+            held: None,
+            offline: None,
+            written_below: 0,
+            counters: Counters::default(),
+            latency: Latency::default(),
+        }
+    }
+
+    // Inputs from the encoder.
+
+    /// Takes codec parameters; the first ones start the connection.
+    ///
+    /// # Errors
+    /// [`PushError`] when they do not fit the track or the units so far; they are not taken then.
+    pub fn params(&mut self, now: Duration, params: Params) -> Result<(), PushError> {
+        self.see(now);
+        if self.finished {
+            return Err(PushError::Finished);
+        }
+        let ascends = self.params.last().is_none_or(|last| last.from_unit < params.from_unit);
+        let is_ours = params.parameters.track() == self.track;
+        if !ascends || !is_ours || params.from_unit < self.next_number {
+            let expected = self.next_number;
+            return Err(PushError::Parameters { from_unit: params.from_unit, expected });
+        }
+        if self.params.len() >= MAX_PARAMS_CHANGES {
+            return Err(PushError::TooManyParameters);
+        }
+        self.params.push(params);
+        if matches!(self.state, State::Waiting) {
+            self.connect();
+        }
+        Ok(())
+    }
+
+    /// Takes the next unit. Its `lane` is chosen here when it is written.
+    ///
+    /// # Errors
+    /// [`PushError`] when it does not follow the unit before or cannot go over the wire; it is not
+    /// taken then, and the next unit has to bear the same number.
+    pub fn push(&mut self, now: Duration, unit: Unit) -> Result<(), PushError> {
+        self.see(now);
+        if self.finished {
+            return Err(PushError::Finished);
+        }
+        if self.params.is_empty() {
+            return Err(PushError::NoParameters);
+        }
+        check(&unit, self.next_number)?;
+        self.next_number += 1;
+        self.end_90k = unit.pts_90k + u64::from(unit.duration_90k);
+        self.counters.payload_bytes += unit.payload.len() as u64;
+        let held = self.held.get_or_insert((now, 0));
+        held.1 += unit.encoded_bytes();
+        for given_up in self.spool.push(unit) {
+            self.losses.add(given_up);
+        }
+        Ok(())
+    }
+
+    /// Takes something that a viewer of the recording should know. `detail` is cut to what the protocol
+    /// allows; events beyond what a session can hold are counted and dropped.
+    pub fn event(&mut self, now: Duration, kind: EventKind, at_90k: u64, detail: &str) {
+        self.see(now);
+        if self.events.len() >= MAX_EVENTS {
+            self.counters.dropped_events = self.counters.dropped_events.saturating_add(1);
+            return;
+        }
+        let number = self.events.len() as u32;
+        let detail = detail[..detail.floor_char_boundary(MAX_TEXT_BYTES)].to_owned();
+        self.events.push(Event { number, at_90k, kind, detail });
+    }
+
+    /// No unit comes any more: once everything is durable, the track is complete.
+    pub fn finish(&mut self, now: Duration) {
+        self.see(now);
+        self.finished = true;
+        // Without parameters there was no unit and no connection: the server never heard of the track.
+        if matches!(self.state, State::Waiting) {
+            self.state = State::Complete(Completion { units: 0, durable_units: 0 });
+        }
+    }
+
+    /// Connects at once instead of at the next attempt: a person has done something about
+    /// [`Phase::NeedsYou`], or the network is back.
+    pub fn reconnect(&mut self, now: Duration) {
+        self.see(now);
+        if matches!(self.state, State::NeedsYou(_) | State::Resting { .. }) {
+            self.connect();
+        }
+    }
+
+    // Inputs from the socket and the clock.
+
+    /// Takes what happened at the socket. Events that do not fit the state are ignored.
+    pub fn socket(&mut self, now: Duration, event: SocketEvent) {
+        self.see(now);
+        match (event, &mut self.state) {
+            (SocketEvent::Opened, &mut State::Connecting { deadline }) => {
+                self.state = State::Linked(Link::new(now, &self.pace, deadline));
+            }
+            (SocketEvent::ConnectFailed(failure), State::Connecting { .. }) => match failure {
+                ConnectFailure::Refused(error) => self.refused(error),
+                ConnectFailure::Unreachable(reason) => self.rest(reason),
+            },
+            (SocketEvent::Closed { code, reason }, State::Linked(_)) => {
+                match code.and_then(|code| refusal_of_close(code, &reason)) {
+                    Some(error) => self.refused(error),
+                    None if reason.is_empty() => self.rest("the connection was closed".to_owned()),
+                    None => self.rest(reason),
+                }
+            }
+            (SocketEvent::Text(text), State::Linked(link)) => {
+                link.heard_at = now;
+                self.text(&text);
+            }
+            (SocketEvent::Binary, State::Linked(_)) => {
+                self.drop_link("the server sent a message that no server sends".to_owned());
+            }
+            (SocketEvent::Pong, State::Linked(link)) => {
+                link.heard_at = now;
+                if let Some(sent_at) = link.ping_sent_at.take() {
+                    self.counters.round_trip = Some(now.saturating_sub(sent_at));
+                }
+            }
+            (SocketEvent::Heard, State::Linked(link)) => link.heard_at = now,
+            _ => {}
+        }
+    }
+
+    /// Does what is due. To be called at [`TrackMachine::next_timeout`]; earlier or later does no harm.
+    pub fn timeout(&mut self, now: Duration) {
+        self.see(now);
+        match &mut self.state {
+            State::Connecting { deadline } if now >= *deadline => {
+                self.drop_link("the server does not answer".to_owned());
+            }
+            State::Linked(link) if now >= link.dead_at(&self.pace) => {
+                self.drop_link("nothing was heard from the server any more".to_owned());
+            }
+            State::Linked(link) => link.tick(now),
+            State::Resting { until } if now >= *until => self.connect(),
+            _ => {}
+        }
+    }
+
+    /// When [`TrackMachine::timeout`] is due, if nothing else happens before.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Duration> {
+        match &self.state {
+            State::Connecting { deadline } => Some(*deadline),
+            State::Resting { until } => Some(*until),
+            State::Linked(link) => {
+                let held_until = self.held.map(|(since, _)| since + self.pace.hold);
+                // What is already due waits for the socket to take a message, not for the clock.
+                let later =
+                    [held_until, self.losses.due_at()].into_iter().flatten().filter(|&at| at > self.now);
+                Some(later.fold(link.next_timeout(&self.pace), Duration::min))
+            }
+            State::Waiting | State::NeedsYou(_) | State::Complete(_) => None,
+        }
+    }
+
+    // Outputs.
+
+    /// What to do with the socket, or whom to tell. Drain it after every input.
+    pub fn poll_command(&mut self) -> Option<Command> {
+        self.commands.pop_front()
+    }
+
+    /// The next message to write, or none until another input changes that. To be called when the
+    /// socket can take a message: what it gives counts as written.
+    pub fn poll_message(&mut self, now: Duration) -> Option<Message> {
+        self.see(now);
+        let State::Linked(link) = &mut self.state else { return None };
+        if let Stage::Greeting { params_told: params_told @ None, .. } = &mut link.stage {
+            *params_told = Some(self.params.len());
+            return Some(Message::Text(self.hello().to_json()));
+        }
+        if std::mem::take(&mut link.ping_due) {
+            link.ping_sent_at.get_or_insert(now);
+            return Some(Message::Ping);
+        }
+        self.tell_losses();
+        let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &mut self.state else {
+            return None;
+        };
+        if let Some(params) = self.params.get(welcomed.params_written) {
+            welcomed.params_written += 1;
+            return Some(Message::Text(PublisherMessage::Params(params.clone()).to_json()));
+        }
+        if let Some(event) = self.events.get(welcomed.events_written) {
+            welcomed.events_written += 1;
+            return Some(Message::Text(PublisherMessage::Event(event.clone()).to_json()));
+        }
+        self.next_units().or_else(|| self.next_finish())
+    }
+
+    /// The track's state for people.
+    #[must_use]
+    pub fn status(&self) -> TrackStatus {
+        let backlog = self.spool.backlog();
+        let phase = match (&self.state, &self.offline) {
+            (State::NeedsYou(error), _) => Phase::NeedsYou(error.clone()),
+            (State::Complete(_), _) => Phase::Complete,
+            (State::Waiting, _) => Phase::Waiting,
+            (_, Some((since, reason))) => Phase::Offline { since: *since, reason: reason.clone() },
+            (State::Linked(Link { stage: Stage::Welcomed(_), .. }), None) => {
+                if Duration::from_millis(backlog.duration_ms) > self.pace.live_backlog {
+                    Phase::CatchingUp
+                } else {
+                    Phase::Live
+                }
+            }
+            (State::Connecting { .. } | State::Linked(_) | State::Resting { .. }, None) => Phase::Connecting,
+        };
+        let mut counters = self.counters;
+        counters.units = self.next_number;
+        counters.durable_units = self.durable.count();
+        counters.lost_units = self.next_number - counters.durable_units - backlog.units;
+        if let State::Complete(completion) = &self.state {
+            counters.durable_units = completion.durable_units;
+            counters.lost_units = completion.lost_units();
+        }
+        if let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &self.state {
+            counters.in_flight_units = welcomed.in_flight.units();
+            counters.in_flight_bytes = welcomed.in_flight.bytes();
+        }
+        TrackStatus { phase, backlog, counters }
+    }
+
+    /// How the track ended, once the server has said that it is complete.
+    #[must_use]
+    pub const fn completion(&self) -> Option<Completion> {
+        match self.state {
+            State::Complete(completion) => Some(completion),
+            _ => None,
+        }
+    }
+
+    /// The units that are durable on the server, as far as it has said.
+    #[must_use]
+    pub const fn durable(&self) -> &UnitRanges {
+        &self.durable
+    }
+
+    /// The units that were given up and that the server does not have.
+    #[must_use]
+    pub fn lost(&self) -> UnitRanges {
+        let mut known = self.durable.clone();
+        known.extend(&self.spool.held());
+        known.gaps_below(self.next_number)
+    }
+
+    /// How long each unit took from its (last) writing to the ack that named it.
+    #[must_use]
+    pub const fn ack_latency(&self) -> &Latency {
+        &self.latency
+    }
+
+    // What the server says.
+
+    fn text(&mut self, text: &str) {
+        let message = match ServerMessage::parse(text) {
+            Ok(message) => message,
+            Err(error @ (ControlError::UnknownType(_) | ControlError::Version(_))) => {
+                let message =
+                    format!("the server speaks another version ({error}); update this program or it");
+                return self.refused_on_link(ErrorBody::new(ErrorCode::UnsupportedVersion, message));
+            }
+            Err(error) => return self.drop_link(format!("the server sent nonsense: {error}")),
+        };
+        let State::Linked(link) = &self.state else { return };
+        let (welcomed, params_told) = match &link.stage {
+            Stage::Greeting { params_told, .. } => (false, *params_told),
+            Stage::Welcomed(_) => (true, None),
+        };
+        match message {
+            ServerMessage::Welcome(welcome) if let Some(params_told) = params_told => {
+                self.welcome(welcome, params_told)
+            }
+            ServerMessage::Ack { durable } if welcomed => self.ack(&durable),
+            ServerMessage::Complete { units, durable_units } if welcomed => {
+                self.complete(units, durable_units)
+            }
+            ServerMessage::KeyframeRequest {} => self.tell(Tell::KeyframeRequest),
+            ServerMessage::Viewers { count } => self.tell(Tell::Viewers(count)),
+            ServerMessage::Notice(notice) => self.tell(Tell::Notice(shown(notice))),
+            ServerMessage::Error(error) => self.refused_on_link(error),
+            _ => self.drop_link("the server sent a message at the wrong moment".to_owned()),
+        }
+    }
+
+    fn welcome(&mut self, welcome: Welcome, params_written: usize) {
+        if welcome.durable.last().is_some_and(|last| last >= self.next_number) {
+            let message =
+                "the server holds units of this session that this device never made; start a new session";
+            return self.refused_on_link(ErrorBody::new(ErrorCode::UnitOutOfRange, message));
+        }
+        self.absorb(&welcome.durable);
+        let backlog = Duration::from_millis(self.spool.backlog().duration_ms);
+        let lane = LaneChoice::at_welcome(self.end_90k, backlog, self.pace.live_backlog);
+        let welcomed = Welcomed {
+            limits: welcome.limits,
+            cursor: 0,
+            lane,
+            in_flight: InFlight::default(),
+            params_written,
+            events_written: 0,
+            finish_written: None,
+        };
+        if let State::Linked(link) = &mut self.state {
+            link.welcome(self.now, welcomed);
+        }
+        self.offline = None;
+        self.counters.connections = self.counters.connections.saturating_add(1);
+    }
+
+    fn ack(&mut self, durable: &UnitRanges) {
+        if durable.last().is_some_and(|last| last >= self.next_number) {
+            return self.drop_link("the server acknowledged units that were never made".to_owned());
+        }
+        let before = self.durable.count();
+        self.absorb(durable);
+        if let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &mut self.state {
+            welcomed.in_flight.acknowledge(self.now, durable, &mut self.latency);
+        }
+        if self.durable.count() > before {
+            self.backoff.reset();
+        }
+    }
+
+    fn absorb(&mut self, durable: &UnitRanges) {
+        self.durable.extend(durable);
+        self.spool.forget(durable);
+    }
+
+    fn complete(&mut self, units: u64, durable_units: u64) {
+        let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &mut self.state else { return };
+        let finish =
+            welcomed.finish_written.take().filter(|finish| finish.units == units && durable_units <= units);
+        let Some(finish) = finish else {
+            return self.drop_link("the server completed something else than this track".to_owned());
+        };
+        // That is what it means; the acks of some units may have gone down with an earlier connection.
+        self.absorb(&finish.lost.gaps_below(units));
+        self.offline = None;
+        self.commands.push_back(Command::Disconnect);
+        self.state = State::Complete(Completion { units, durable_units });
+    }
+
+    // What is written.
+
+    fn hello(&self) -> PublisherMessage {
+        PublisherMessage::Hello(Hello {
+            version: PROTOCOL_VERSION,
+            session: self.identity.session,
+            resume_key: self.identity.resume_key.clone(),
+            room: self.identity.room.clone(),
+            track: self.track,
+            params: self.params.clone(),
+            device: self.identity.device.clone(),
+            started_unix_ms: self.identity.started_unix_ms,
+        })
+    }
+
+    fn next_units(&mut self) -> Option<Message> {
+        let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &mut self.state else {
+            return None;
+        };
+        if let Some((since, bytes)) = self.held
+            && self.now < since + self.pace.hold
+            && bytes < self.pace.shared_message_bytes
+            && !self.finished
+        {
+            return None;
+        }
+        let message_bytes = welcomed.limits.message_bytes as usize;
+        let shared_bytes = self.pace.shared_message_bytes.min(message_bytes);
+        let mut message = BytesMut::new();
+        let mut units = 0;
+        while let Some(mut unit) = self.spool.next_from(welcomed.cursor) {
+            let more_bytes = unit.encoded_bytes();
+            let payload_bytes = unit.payload.len();
+            if more_bytes > message_bytes || payload_bytes > welcomed.limits.unit_bytes as usize {
+                if units > 0 {
+                    break;
+                }
+                let message = format!(
+                    "unit {} has {payload_bytes} bytes, more than the server takes; raise its limit, or start anew with \
+                     a lower quality",
+                    unit.number
+                );
+                self.refused_on_link(ErrorBody::new(ErrorCode::TooLarge, message));
+                return None;
+            }
+            let shares = units == 0 || message.len() + more_bytes <= shared_bytes;
+            if !shares
+                || units == MAX_UNITS_PER_MESSAGE
+                || !welcomed.in_flight.has_room(more_bytes, self.pace.in_flight_bytes)
+            {
+                break;
+            }
+            unit.lane = welcomed.lane.lane_of(&unit);
+            unit.encode(&mut message);
+            welcomed.in_flight.add(self.now, &unit);
+            welcomed.cursor = unit.number + 1;
+            units += 1;
+            if unit.number < self.written_below {
+                self.counters.repeated_units += 1;
+            }
+            self.written_below = self.written_below.max(unit.number + 1);
+        }
+        if units == 0 {
+            return None;
+        }
+        if self.spool.next_from(welcomed.cursor).is_none() {
+            self.held = None;
+        }
+        self.counters.sent_units += units as u64;
+        self.counters.sent_bytes += message.len() as u64;
+        Some(Message::Binary(message.freeze()))
+    }
+
+    fn next_finish(&mut self) -> Option<Message> {
+        let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &self.state else { return None };
+        if !self.finished || self.spool.next_from(welcomed.cursor).is_some() {
+            return None;
+        }
+        let mut lost = self.lost();
+        if lost.as_slice().len() > MAX_RANGES {
+            // A coarser list also names units between its ranges: it waits until those are durable.
+            if self.spool.backlog().units > 0 {
+                return None;
+            }
+            lost = coarser(&lost, MAX_RANGES);
+        }
+        let finish = Finish { units: self.next_number, lost };
+        if welcomed.finish_written.as_ref() == Some(&finish) {
+            return None;
+        }
+        let text = PublisherMessage::Finish(finish.clone()).to_json();
+        if let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &mut self.state {
+            welcomed.finish_written = Some(finish);
+        }
+        Some(Message::Text(text))
+    }
+
+    /// Turns what was given up into an event, once it is sure and not too often.
+    fn tell_losses(&mut self) {
+        let welcomed = matches!(&self.state, State::Linked(Link { stage: Stage::Welcomed(_), .. }));
+        let due = self.losses.due_at().is_some_and(|due| self.finished || self.now >= due);
+        if welcomed && due {
+            let lost = self.lost();
+            if let Some((at_90k, detail)) = self.losses.take(self.now, &lost) {
+                self.event(self.now, EventKind::UnitsLost, at_90k, &detail);
+            }
+        }
+    }
+
+    fn tell(&mut self, tell: Tell) {
+        if self.commands.len() < COMMAND_CAPACITY {
+            self.commands.push_back(Command::Tell(tell));
+        }
+    }
+
+    // The connection's comings and goings.
+
+    fn see(&mut self, now: Duration) {
+        self.now = self.now.max(now);
+    }
+
+    fn connect(&mut self) {
+        self.commands.push_back(Command::Connect);
+        self.state = State::Connecting { deadline: self.now + self.pace.connect_timeout };
+    }
+
+    fn drop_link(&mut self, reason: String) {
+        self.commands.push_back(Command::Disconnect);
+        self.rest(reason);
+    }
+
+    fn refused_on_link(&mut self, error: ErrorBody) {
+        self.commands.push_back(Command::Disconnect);
+        self.refused(error);
+    }
+
+    fn refused(&mut self, error: ErrorBody) {
+        if error.retryable {
+            self.rest(error.message);
+        } else {
+            self.state = State::NeedsYou(shown(error));
+        }
+    }
+
+    fn rest(&mut self, reason: String) {
+        let reason = printable(&reason);
+        self.offline = match self.offline.take() {
+            Some((since, _)) => Some((since, reason)),
+            None => Some((self.now, reason)),
+        };
+        self.state = State::Resting { until: self.now + self.backoff.next_wait() };
+    }
+}
