@@ -18,6 +18,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
 /// A publisher that behaves finds the server at work.
 async fn serves_on(server: &TestServer, case: &str) {
     let (mut publisher, _) = server.publish(&hello(new_session(), Track::Audio)).await;
@@ -31,7 +33,7 @@ async fn handshakes_and_requests_that_are_wrong_get_an_http_error() {
     use ErrorCode::{BadRequest, ForbiddenOrigin, NotFound, Unauthorized};
     let server = TestServer::start(&["--streaming-access-token", "right-token"]).await;
     let right = ("authorization", "Bearer right-token");
-    let sockets: [(&str, &str, &[(&str, &str)], u16, ErrorCode); 9] = [
+    let sockets: [(&str, &str, Headers, u16, ErrorCode); 9] = [
         ("no token", "/ws/video", &[], 401, Unauthorized),
         ("a wrong token", "/ws/video", &[("authorization", "Bearer wrong")], 401, Unauthorized),
         ("a wrong token in the query", "/ws/audio?token=wrong", &[], 401, Unauthorized),
@@ -67,7 +69,7 @@ async fn handshakes_and_requests_that_are_wrong_get_an_http_error() {
     let upgrade = ("connection", "upgrade");
     let websocket = ("upgrade", "websocket");
     let key = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
-    let requests: [(&str, &str, &str, &[(&str, &str)], u16, ErrorCode); 14] = [
+    let requests: [(&str, &str, &str, Headers, u16, ErrorCode); 14] = [
         ("no upgrade", "GET", "/ws/video", &[right], 400, BadRequest),
         (
             "an old WebSocket",

@@ -47,7 +47,8 @@ async fn publishers_and_browsers_speak_tls_when_there_is_a_certificate() {
     assert!(String::from_utf8_lossy(&answer).starts_with("HTTP/1.1 200"));
 
     let request = "wss://localhost/ws/audio";
-    let (socket, _) = soon(tokio_tungstenite::client_async(request, connect().await)).await.unwrap();
+    let (socket, _) =
+        soon(Box::pin(tokio_tungstenite::client_async(request, connect().await))).await.unwrap();
     let mut publisher = Publisher { socket, durable: UnitRanges::new(), notices: Vec::new() };
     let session = new_session();
     publisher.say(&PublisherMessage::Hello(hello(session, Track::Audio))).await;

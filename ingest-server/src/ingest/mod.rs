@@ -3,6 +3,7 @@
 //! [`TrackIngest`] is sans-IO: messages, time and the outcomes of recording go in; messages to the publisher and
 //! [`Record`]s for the recorder come out. It knows nothing of sockets, files and tasks.
 
+mod checks;
 mod params;
 mod record;
 pub(crate) mod socket;

@@ -1,20 +1,18 @@
 //! The state machine of one track: what has arrived, what is durable, and what the publisher is told.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use media::h264::check_access_unit;
-use media::opus::packet_duration_48k;
 use media::part::{Part, PartAssembler, PartLimits};
 use protocol::codec::CodecParameters;
 use protocol::control::{Event, Finish, Hello, Limits, PublisherMessage, ServerMessage, Welcome};
 use protocol::error::{ErrorBody, ErrorCode};
-use protocol::limits::{MAX_EVENTS, MAX_RANGES, MAX_UNIT_JUMP};
+use protocol::limits::{MAX_EVENTS, MAX_RANGES, MAX_UNIT_NUMBER};
 use protocol::unit::{Unit, decode_message};
 use protocol::{PROTOCOL_VERSION, Track, UnitRange, UnitRanges};
 
+use super::checks::{Highest, check_order, check_payload};
 use super::params::ParamsHistory;
 use super::record::{PartRecord, Record, StoredTrack, Ticket};
 
@@ -79,14 +77,6 @@ pub struct TrackIngest {
     connection: Option<Connection>,
     closing: Vec<(ConnectionId, VecDeque<Transmit>)>,
     counters: Counters,
-}
-
-/// The highest unit received, and bounds of its time: they differ when only its part's row is known.
-#[derive(Debug, Clone, Copy)]
-struct Highest {
-    number: u64,
-    earliest_90k: u64,
-    latest_90k: u64,
 }
 
 #[derive(Debug)]
@@ -402,6 +392,9 @@ impl TrackIngest {
 
     fn finish(&mut self, finish: Finish) -> Result<(), ErrorBody> {
         let invalid = |message: &str| Err(ErrorBody::new(ErrorCode::InvalidMessage, message));
+        if finish.units > MAX_UNIT_NUMBER {
+            return invalid("finish counts more units than there can be");
+        }
         if self.highest.is_some_and(|highest| highest.number >= finish.units) {
             return invalid("finish counts fewer units than have arrived");
         }
@@ -439,7 +432,7 @@ impl TrackIngest {
             let message = format!("no codec parameters are known for unit {}", unit.number);
             return Err(ErrorBody::new(ErrorCode::InvalidParams, message));
         };
-        self.check_payload(&unit)?;
+        check_payload(self.track, &unit)?;
         self.received.insert(unit.number);
         if self.received.as_slice().len() > MAX_RANGES {
             return Err(ErrorBody::new(ErrorCode::UnitOutOfRange, "the track has too many gaps"));
@@ -475,43 +468,7 @@ impl TrackIngest {
         if self.finish.as_ref().is_some_and(|finish| unit.number >= finish.units) {
             return Err(ErrorBody::new(ErrorCode::SessionEnded, "the track has ended before this unit"));
         }
-        let limit = self.highest.map_or(0, |highest| highest.number + 1) + MAX_UNIT_JUMP;
-        if unit.number > limit {
-            let message = format!("unit {} lies more than {MAX_UNIT_JUMP} beyond the highest", unit.number);
-            return Err(ErrorBody::new(ErrorCode::UnitOutOfRange, message));
-        }
-        let in_order = self.highest.is_none_or(|highest| match unit.number.cmp(&highest.number) {
-            Ordering::Less => unit.pts_90k < highest.latest_90k,
-            // It came before and could not be stored.
-            Ordering::Equal => true,
-            Ordering::Greater => unit.pts_90k > highest.earliest_90k,
-        });
-        if !in_order {
-            let message = format!("unit {}'s time is out of order", unit.number);
-            return Err(ErrorBody::new(ErrorCode::InvalidUnit, message));
-        }
-        Ok(())
-    }
-
-    fn check_payload(&self, unit: &Unit) -> Result<(), ErrorBody> {
-        let invalid = |why: &str| {
-            ErrorBody::new(ErrorCode::InvalidUnit, format!("unit {} is broken: {why}", unit.number))
-        };
-        match self.track {
-            Track::Video if unit.duration_90k == 0 => Err(invalid("it has no duration")),
-            Track::Video => {
-                check_access_unit(&unit.payload, unit.key).map_err(|error| invalid(&error.to_string()))
-            }
-            Track::Audio => {
-                let samples =
-                    packet_duration_48k(&unit.payload).map_err(|error| invalid(&error.to_string()))?;
-                // 90 kHz over 48 kHz.
-                if unit.duration_90k * 8 != samples * 15 {
-                    return Err(invalid("its duration is not the Opus packet's"));
-                }
-                if unit.key { Ok(()) } else { Err(invalid("an Opus packet is always key")) }
-            }
-        }
+        check_order(unit, self.highest)
     }
 
     fn flush_lane(&mut self, at: usize) {
