@@ -23,7 +23,8 @@ async fn serve(cli: &Cli) -> anyhow::Result<()> {
     asked_to_stop().await?;
     tokio::select! {
         () = server.shutdown() => Ok(()),
-        again = asked_to_stop() => Ok(again?),
+        // At once: what is not durable was not acknowledged either.
+        _ = asked_to_stop() => std::process::exit(1),
     }
 }
 
