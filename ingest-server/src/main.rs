@@ -1,19 +1,31 @@
 //! `longtake-ingest`: takes sessions over two WebSockets and records them durably.
 
+use std::process::ExitCode;
+
 use ingest_server::Server;
 use ingest_server::check::check_folder;
 use ingest_server::config::{Cli, Command};
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<ExitCode> {
     let cli: Cli = settings::parse(Some("longtake-ingest.toml".as_ref()), "LONGTAKE_INGEST_CONFIG");
     tracing::subscriber::set_global_default(ingest_server::log::subscriber(cli.settings.log_format))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match cli.command {
-        None => runtime.block_on(serve(&cli)),
+        None => runtime.block_on(serve(&cli)).map(|()| ExitCode::SUCCESS),
         Some(Command::Check) => {
             let report = runtime.block_on(check_folder(&cli.settings.data_dir))?;
             println!("{report}");
-            std::process::exit(i32::from(!report.is_clean()))
+            Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
     }
 }

@@ -9,6 +9,7 @@ mod program;
 mod run;
 mod suite;
 mod tidy;
+mod torture;
 mod vivid;
 mod workspace;
 
@@ -47,12 +48,8 @@ enum Command {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Kill the server at random instants under load, and prove that nothing acknowledged is lost.
-    Torture {
-        /// The torture's own arguments.
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        args: Vec<String>,
-    },
+    /// Kill the server at random instants under load, and simulate many broken networks: nothing acknowledged may be lost.
+    Torture(torture::Options),
     /// Run the fuzz targets for a while.
     Fuzz(fuzz::Options),
 }
@@ -77,7 +74,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Command::Codegen(options) => codegen::run(&workspace, &options),
         Command::Vivid(options) => vivid::run(&workspace, &options),
         Command::Bench { args } => bench(&workspace, &args),
-        Command::Torture { args } => bench(&workspace, &[vec!["torture".to_owned()], args].concat()),
+        Command::Torture(options) => torture::run(&workspace, &options),
         Command::Fuzz(options) => fuzz::run(&workspace, &options),
     }
 }
@@ -85,6 +82,10 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
 /// The measurements live in a crate of their own, so that these commands stay quick to compile.
 fn bench(workspace: &Workspace, args: &[String]) -> anyhow::Result<()> {
     packages::ensure(Purpose::Test)?;
+    // A measurement starts the programs that lie beside it.
+    let programs =
+        ["build", "--release", "--package", "bench", "--package", "longtake", "--package", "ingest-server"];
+    run::checked(workspace.cargo().args(programs))?;
     let mut command = workspace.cargo();
     command.args(["run", "--quiet", "--release", "--package", "bench", "--"]).args(args);
     run::checked(&mut command)

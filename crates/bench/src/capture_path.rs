@@ -12,8 +12,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use capture::encode::h264::H264Encoder;
 use capture::{
-    AudioConfig, CameraChoice, CaptureEvent, Config, Frame, MicrophoneChoice, MonotonicClock, Next, SessionClock,
-    SimulatedClock, VideoConfig, synthetic,
+    AudioConfig, CameraChoice, CaptureEvent, Config, Frame, MicrophoneChoice, MonotonicClock, Next,
+    SessionClock, SimulatedClock, VideoConfig, synthetic,
 };
 use openh264::Timestamp;
 use openh264::formats::YUVSlices;

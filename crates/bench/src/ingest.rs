@@ -181,8 +181,11 @@ fn watch(options: &Options, id: u32, idle: Usage) -> Result<Cost> {
     let end = cpu::of_process(id)?;
     let streams = f64::from(options.streams);
     Ok(Cost {
-        cpu_s_per_stream_minute: (end.cpu - start.cpu).as_secs_f64() / streams / (options.seconds as f64 / 60.0),
-        memory_bytes_per_stream: end.peak_memory_bytes.saturating_sub(idle.peak_memory_bytes) as f64 / streams,
+        cpu_s_per_stream_minute: (end.cpu - start.cpu).as_secs_f64()
+            / streams
+            / (options.seconds as f64 / 60.0),
+        memory_bytes_per_stream: end.peak_memory_bytes.saturating_sub(idle.peak_memory_bytes) as f64
+            / streams,
     })
 }
 

@@ -41,7 +41,7 @@ const IMPURE: &[&str] = &["tokio", "tokio-tungstenite", "hyper", "reqwest", "obj
 const PURE_CRATES: &[&str] = &["protocol", "media"];
 
 /// Test binaries that must not share the machine with other tests.
-const HEAVY: &[&str] = &["torture", "session_60s"];
+const HEAVY: &[&str] = &["crash", "session_60s"];
 const NEXTEST: &str = ".config/nextest.toml";
 
 pub(super) fn check(workspace: &Workspace, files: &[File]) -> Vec<Violation> {
@@ -211,9 +211,9 @@ mod tests {
     #[test]
     fn a_heavy_test_binary_has_to_be_listed() {
         let mut member = member("ingest-server", &[]);
-        member.test_binaries = vec!["torture".to_owned(), "quick".to_owned()];
+        member.test_binaries = vec!["crash".to_owned(), "quick".to_owned()];
         assert_eq!(unlisted_heavy_tests(std::slice::from_ref(&member), "").len(), 1);
-        assert!(unlisted_heavy_tests(&[member], "filter = 'binary(=torture)'").is_empty());
+        assert!(unlisted_heavy_tests(&[member], "filter = 'binary(=crash)'").is_empty());
     }
 
     #[test]

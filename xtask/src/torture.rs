@@ -1,0 +1,46 @@
+//! `cargo xtask torture`: the long form of what `cargo xtask test` runs for a short time.
+
+use crate::packages::{self, Purpose};
+use crate::run;
+use crate::workspace::Workspace;
+
+/// How long to torture.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// How often the server is killed while four publishers stream to it.
+    #[arg(long, default_value_t = 50)]
+    kills: u64,
+    /// How many seeds the simulated network has.
+    #[arg(long, default_value_t = 50_000)]
+    seeds: u64,
+}
+
+/// Runs the simulation and the crash test of the test kit with these numbers.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
+    packages::ensure(Purpose::Test)?;
+    run::checked(workspace.cargo().args([
+        "build",
+        "--package",
+        "longtake",
+        "--package",
+        "ingest-server",
+        "--bins",
+    ]))?;
+    run::checked(
+        workspace
+            .cargo()
+            .args([
+                "test",
+                "--package",
+                "testkit",
+                "--test",
+                "simulation",
+                "--test",
+                "crash",
+                "--",
+                "--nocapture",
+            ])
+            .env("LONGTAKE_SEEDS", options.seeds.to_string())
+            .env("LONGTAKE_CRASH_ROUNDS", options.kills.to_string()),
+    )
+}
