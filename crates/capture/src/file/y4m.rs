@@ -12,7 +12,7 @@ use crate::clock::SessionClock;
 use crate::device::{Device, Next, Persistence, Source, Stop};
 use crate::device_thread::Outlet;
 use crate::error::{DeviceError, DeviceKind, FileError};
-use crate::frame::{Frame, I420};
+use crate::frame::{Frame, I420, PicturePool};
 
 /// The longest header line: ffmpeg's has about 80 bytes.
 const MAX_LINE_BYTES: usize = 1_024;
@@ -47,7 +47,7 @@ impl Source<Frame> for Y4mCamera {
 
 /// A picture and the rate of its file.
 struct FilePicture {
-    picture: I420,
+    picture: Arc<I420>,
     rate: Rate,
 }
 
@@ -69,7 +69,7 @@ impl Device<Frame> for OpenFile {
         Ok(match self.pace.next(patience, |file| file.rate.position_us(number), |_| 0)? {
             Next::Ready((file, capture_us)) => {
                 self.next_number += 1;
-                Next::Ready(Frame { picture: Arc::new(file.picture), capture_us })
+                Next::Ready(Frame { picture: file.picture, capture_us })
             }
             Next::Nothing => Next::Nothing,
             Next::Ended => Next::Ended,
@@ -100,27 +100,73 @@ fn read(
     let line = line(input, &mut reader)?.ok_or_else(|| input.malformed("Y4M", "it is empty"))?;
     let header = parse_header(input, &line)?;
     outlet.opened(input.name());
-    let (width, height) = (header.width, header.height);
-    let picture_bytes = width * height + 2 * (width.div_ceil(2) * height.div_ceil(2));
+    let mut pool = PicturePool::default();
     while outlet.wanted() {
         let Some(line) = self::line(input, &mut reader)? else { return Ok(()) };
         if !line.starts_with(b"FRAME") {
             return Err(input.malformed("Y4M", "a picture does not begin with FRAME").into());
         }
-        let mut bytes = vec![0; picture_bytes];
-        if input.read_up_to(&mut reader, &mut bytes)? < picture_bytes {
+        let Some(picture) = read_picture(input, &mut reader, &header, &mut pool)? else {
             // A recording that was cut off ends with a piece of a picture.
             return Ok(());
-        }
-        if header.full_range {
-            let (luma, chroma) = bytes.split_at_mut(width * height);
-            limit_range(luma, chroma);
-        }
-        if let Some(picture) = I420::from_packed_planes(width, height, bytes) {
-            outlet.give(FilePicture { picture, rate: header.rate });
-        }
+        };
+        outlet.give(FilePicture { picture, rate: header.rate });
     }
     Ok(())
+}
+
+/// The next picture; `None` when the file ends before it is whole.
+fn read_picture(
+    input: &Input,
+    reader: &mut dyn Read,
+    header: &Header,
+    pool: &mut PicturePool,
+) -> Result<Option<Arc<I420>>, FileError> {
+    let (width, height) = (header.width, header.height);
+    if (width | height) & 1 == 0 {
+        // Straight into a picture that was used before: its memory is there already.
+        let filled = pool.fill(width, height, |picture| {
+            let planes = picture.planes_mut();
+            for plane in [&mut *planes.y, &mut *planes.u, &mut *planes.v] {
+                if input.read_up_to(reader, plane)? < plane.len() {
+                    return Err(Interrupted::Cut);
+                }
+            }
+            if header.full_range {
+                limit_range(planes.y, planes.u);
+                limit_range(&mut [], planes.v);
+            }
+            Ok(())
+        });
+        return match filled {
+            Ok(picture) => Ok(Some(picture)),
+            Err(Interrupted::Cut) => Ok(None),
+            Err(Interrupted::File(error)) => Err(error),
+        };
+    }
+    let mut bytes = vec![0; width * height + 2 * (width.div_ceil(2) * height.div_ceil(2))];
+    if input.read_up_to(reader, &mut bytes)? < bytes.len() {
+        return Ok(None);
+    }
+    if header.full_range {
+        let (luma, chroma) = bytes.split_at_mut(width * height);
+        limit_range(luma, chroma);
+    }
+    Ok(I420::from_packed_planes(width, height, bytes).map(Arc::new))
+}
+
+/// Why a picture was not filled.
+enum Interrupted {
+    /// The file ends within it.
+    Cut,
+    /// The file cannot be read.
+    File(FileError),
+}
+
+impl From<FileError> for Interrupted {
+    fn from(error: FileError) -> Self {
+        Self::File(error)
+    }
 }
 
 /// A line without its end; `None` at the file's end.
