@@ -307,10 +307,8 @@ mod tests {
 
         #[test]
         fn any_bytes_decode_or_fail_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            for unit in decode_message(Bytes::from(bytes)) {
-                if let Ok(unit) = unit {
-                    prop_assert!(unit.number < MAX_UNIT_NUMBER && !unit.payload.is_empty());
-                }
+            for unit in decode_message(Bytes::from(bytes)).flatten() {
+                prop_assert!(unit.number < MAX_UNIT_NUMBER && !unit.payload.is_empty());
             }
         }
     }
