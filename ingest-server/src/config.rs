@@ -58,7 +58,7 @@ pub struct Settings {
     /// The token that publishers and the API's users must present
     #[arg(long, env = "STREAMING_ACCESS_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub streaming_access_token: Option<Secret>,
-    /// Web pages that may use the server besides its own and the app's, such as https://studio.example
+    /// Web pages that may use the server besides its own and the app's, such as <https://studio.example>
     #[arg(long, env = "CORS_ALLOW_ORIGINS", value_delimiter = ',', value_name = "ORIGIN")]
     pub cors_allow_origins: Vec<String>,
     /// Where recordings and the database are kept
