@@ -1,7 +1,7 @@
 //! What travels between a publisher, the ingest server and the pages that watch it.
 //!
 //! Two WebSockets carry a session, one per [`Track`]. Binary messages hold [`unit::Unit`]s behind a
-//! fixed header ([`unit`]); text messages hold JSON control messages ([`control`]). The HTTP API's
+//! fixed header ([`mod@unit`]); text messages hold JSON control messages ([`control`]). The HTTP API's
 //! answers are in [`api`]. Refusals and failures share one vocabulary, [`error::ErrorCode`].
 //!
 //! This crate does no I/O, starts no task and reads no clock. Decoding never panics and never
