@@ -67,21 +67,25 @@ pub struct Settings {
     /// How the log is written
     #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Text, global = true)]
     pub log_format: LogFormat,
+    /// Threads that serve connections [default: half of the processors]
+    #[arg(long, env = "WORKER_THREADS", value_parser = clap::value_parser!(u16).range(1..=1_024))]
+    pub worker_threads: Option<u16>,
     /// The TLS certificate chain, a PEM file; needs tls-key
     #[arg(long, env = "TLS_CERT", value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
     /// The TLS private key, a PEM file; needs tls-cert
     #[arg(long, env = "TLS_KEY", value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// How much media one part holds: the quantum of durability, in ms
-    #[arg(long, env = "PART_MS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(20..=10_000))]
+    /// How often what has arrived is made durable, in ms: how much media one part holds, and how long an
+    /// acknowledgement takes at the most
+    #[arg(long, env = "PART_MS", default_value_t = 400, value_parser = clap::value_parser!(u32).range(20..=10_000))]
     pub part_ms: u32,
     /// How much media one segment file holds at the least, in ms
     #[arg(long, env = "SEGMENT_MS", default_value_t = 6_000, value_parser = clap::value_parser!(u32).range(500..=600_000))]
     pub segment_ms: u32,
-    /// The least time between two group commits, in ms: parts that come within it share one
-    #[arg(long, env = "COMMIT_MS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(0..=5_000))]
-    pub commit_ms: u32,
+    /// How long a group commit waits for more parts to share it, in ms
+    #[arg(long, env = "GATHER_MS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(0..=5_000))]
+    pub gather_ms: u32,
     /// When a session whose publisher is away counts as abandoned, in s
     #[arg(long, env = "ABANDON_AFTER_S", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
     pub abandon_after_s: u32,
@@ -141,12 +145,12 @@ pub struct TlsFiles {
 pub struct RecordingConfig {
     /// When a part closes by what it holds.
     pub part: PartLimits,
-    /// When a part closes because no further unit came, counted from its first unit's arrival.
+    /// The distance of the moments at which all parts close.
     pub part_wait: Duration,
     /// When a segment is long enough.
     pub segment: SegmentRule,
-    /// The least time between the starts of two group commits.
-    pub commit_interval: Duration,
+    /// How long a group commit waits for more to share it.
+    pub gather: Duration,
 }
 
 /// What one peer and all peers may take.
@@ -193,6 +197,15 @@ fn parse_host(text: &str) -> Result<IpAddr, String> {
 }
 
 impl Settings {
+    /// Threads that serve connections. By default half of the processors: what wakes for a message of a few bytes
+    /// should rarely be another thread than the last time, and the disk's threads need processors too.
+    #[must_use]
+    pub fn worker_threads(&self) -> usize {
+        let half =
+            || std::thread::available_parallelism().map_or(1, |processors| processors.get().div_ceil(2));
+        self.worker_threads.map_or_else(half, usize::from)
+    }
+
     /// The checked form.
     ///
     /// # Errors
@@ -225,13 +238,14 @@ impl Settings {
             tls,
             recording: RecordingConfig {
                 part: PartLimits {
-                    duration_90k: u64::from(self.part_ms) * 90,
+                    // Parts close by the server's clock; this is for units that come faster than they play.
+                    duration_90k: u64::from(self.part_ms) * 90 * 2,
                     // A part is held whole: a fourth of a connection's budget keeps lanes and commits apart.
                     payload_bytes: MAX_MESSAGE_BYTES / 2,
                 },
-                part_wait: ms(self.part_ms) + Duration::from_millis(200),
+                part_wait: ms(self.part_ms),
                 segment: SegmentRule { target_duration_90k: u64::from(self.segment_ms) * 90 },
-                commit_interval: ms(self.commit_ms),
+                gather: ms(self.gather_ms),
             },
             bounds: Bounds {
                 connections: self.max_connections as usize,

@@ -19,7 +19,8 @@ fn main() -> ExitCode {
 fn run() -> anyhow::Result<ExitCode> {
     let cli: Cli = settings::parse(Some("longtake-ingest.toml".as_ref()), "LONGTAKE_INGEST_CONFIG");
     tracing::subscriber::set_global_default(ingest_server::log::subscriber(cli.settings.log_format))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let threads = cli.settings.worker_threads();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
     match cli.command {
         None => runtime.block_on(serve(&cli)).map(|()| ExitCode::SUCCESS),
         Some(Command::Check) => {

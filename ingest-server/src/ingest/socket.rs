@@ -1,6 +1,7 @@
 //! The driver: connects one WebSocket to its track's state machine. It decides nothing.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use protocol::control::{Hello, PublisherMessage, ServerMessage};
 use protocol::error::{ErrorBody, ErrorCode};
 use protocol::limits::MAX_MESSAGE_BYTES;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error as WsError};
@@ -27,7 +28,7 @@ use crate::sessions::{Attached, Sessions};
 use crate::stop::Stop;
 
 /// What a read takes from the socket at the most; larger messages grow it while they last.
-const READ_BUFFER_BYTES: usize = 16 * 1024;
+const READ_BUFFER_BYTES: usize = 32 * 1024;
 /// How long a peer may take to accept what is sent, and to answer a close.
 const SEND_PATIENCE: Duration = Duration::from_secs(10);
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
@@ -164,7 +165,12 @@ impl Driver<'_> {
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
         let context = self.context;
+        // These wait across many messages, so that a message costs no registration anew.
         let mut stop = context.stop.clone();
+        let mut stopped = pin!(stop.wait());
+        let mut timer = pin!(sleep_until(context.clock.instant(Duration::ZERO)));
+        let mut timer_at = Duration::ZERO;
+        let mut news = pin!(next_news(self.attached.news.clone()));
         self.with(|_| {});
         loop {
             if let Err(ending) = self.send(socket).await {
@@ -182,9 +188,11 @@ impl Driver<'_> {
                 log::budget_reached(self.attached.session.info.id, self.attached.track, self.undurable_bytes);
             }
             let permits = self.next_permits();
-            let timer = sleep_until(
-                context.clock.instant(self.deadline.unwrap_or(context.clock.now() + SEND_PATIENCE)),
-            );
+            let due = self.deadline.unwrap_or_else(|| context.clock.now() + SEND_PATIENCE);
+            if due != timer_at {
+                timer_at = due;
+                timer.as_mut().reset(context.clock.instant(due));
+            }
             tokio::select! {
                 message = socket.next(), if !is_full && !self.is_stopping => match message {
                     None => return Ending::Gone("the peer left"),
@@ -197,8 +205,13 @@ impl Driver<'_> {
                     },
                     Some(Ok(message)) => self.take(message),
                 },
-                _ = self.attached.news.changed() => self.with(|_| {}),
-                () = timer => {
+                receiver = news.as_mut() => {
+                    news.set(next_news(receiver));
+                    self.with(|_| {});
+                }
+                () = timer.as_mut() => {
+                    // It has fired: it must be set again, also to the same moment.
+                    timer_at = Duration::ZERO;
                     let (now, id) = (context.clock.now(), self.attached.id);
                     self.with(|ingest| {
                         if is_full {
@@ -217,7 +230,7 @@ impl Driver<'_> {
                         return Ending::Close(shutting_down());
                     }
                 }
-                () = stop.wait(), if !self.is_stopping => {
+                () = stopped.as_mut(), if !self.is_stopping => {
                     self.is_stopping = true;
                     self.with(TrackIngest::flush);
                 }
@@ -346,6 +359,13 @@ impl Driver<'_> {
             },
         }
     }
+}
+
+/// Waits for news of a track and gives the receiver back.
+async fn next_news(mut news: watch::Receiver<()>) -> watch::Receiver<()> {
+    // The sender lives as long as the session, which the connection holds.
+    let _ = news.changed().await;
+    news
 }
 
 fn shutting_down() -> ErrorBody {

@@ -25,7 +25,8 @@ pub struct ConnectionId(pub u64);
 pub struct TrackSettings {
     /// When a part closes by what it holds.
     pub part: PartLimits,
-    /// When a part closes because no further unit came, counted from its first unit's arrival.
+    /// A part closes at the next multiple of this behind its first unit's arrival: at the same moment on all tracks
+    /// of a server, so that one group commit makes all of them durable.
     pub part_wait: Duration,
     /// What `welcome` tells the publisher; `idle_ms` is kept here.
     pub limits: Limits,
@@ -255,7 +256,7 @@ impl TrackIngest {
     /// Time has passed.
     pub fn tick(&mut self, now: Duration) {
         for lane in 0..self.lanes.len() {
-            if self.lanes[lane].since.is_some_and(|since| now >= since + self.settings.part_wait) {
+            if self.lanes[lane].since.is_some_and(|since| now >= self.closes_at(since)) {
                 self.flush_lane(lane);
             }
         }
@@ -267,8 +268,7 @@ impl TrackIngest {
     /// When [`Self::tick`] has something to do next.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Duration> {
-        let lanes =
-            self.lanes.iter().filter_map(|lane| lane.since).map(|since| since + self.settings.part_wait);
+        let lanes = self.lanes.iter().filter_map(|lane| lane.since).map(|since| self.closes_at(since));
         lanes.chain(self.idle_at()).min()
     }
 
@@ -561,6 +561,12 @@ impl TrackIngest {
         self.closing.push((connection.id, left));
         self.flush();
         self.record(Record::Seal, What::Other);
+    }
+
+    /// When a part closes whose first unit arrived at `since`.
+    fn closes_at(&self, since: Duration) -> Duration {
+        let wait_us = self.settings.part_wait.as_micros().max(1) as u64;
+        Duration::from_micros((since.as_micros() as u64 / wait_us + 1) * wait_us)
     }
 
     fn idle_at(&self) -> Option<Duration> {

@@ -91,10 +91,10 @@ fn a_part_that_nothing_follows_closes_in_time_and_silence_ends_the_connection() 
     let mut ingest = connected(Track::Video);
     let units: Vec<Unit> = UnitSource::new(Track::Video, 1).take(2).collect();
     ingest.binary(100 * MS, FIRST, message(&units));
-    assert_eq!(ingest.poll_timeout(), Some(600 * MS));
-    ingest.tick(599 * MS);
+    assert_eq!(ingest.poll_timeout(), Some(500 * MS));
+    ingest.tick(499 * MS);
     assert!(ingest.poll_record().is_none());
-    ingest.tick(600 * MS);
+    ingest.tick(500 * MS);
     assert_eq!(record_all(&mut ingest).count(), 2);
     assert_eq!(ingest.poll_timeout(), Some(10_100 * MS));
     ingest.tick(10_100 * MS);

@@ -98,11 +98,6 @@ pub(crate) fn segment(line: &SegmentLine) {
 /// The server listens.
 pub(crate) fn listening(address: SocketAddr, is_tls: bool, asks_for_token: bool, data_dir: &Path) {
     let scheme = if is_tls { "https" } else { "http" };
-    let access = if asks_for_token {
-        "a token is asked for"
-    } else {
-        "no token is set, so only this machine is listened to; set STREAMING_ACCESS_TOKEN to take sessions from others"
-    };
     info!(
         target: TARGET,
         %address,
@@ -110,10 +105,17 @@ pub(crate) fn listening(address: SocketAddr, is_tls: bool, asks_for_token: bool,
         token = asks_for_token,
         data_dir = %data_dir.display(),
         version = env!("CARGO_PKG_VERSION"),
-        "longtake-ingest {} listens on {scheme}://{address}, records to {}; {access}",
+        "longtake-ingest {} listens on {scheme}://{address}, {}, and records to {}",
         env!("CARGO_PKG_VERSION"),
+        if asks_for_token { "asks for a token" } else { "asks for no token" },
         data_dir.display(),
     );
+    if !asks_for_token {
+        info!(
+            target: TARGET,
+            "only this machine can connect, since no token is set; with STREAMING_ACCESS_TOKEN others can too"
+        );
+    }
 }
 
 /// A publisher said hello on a track.

@@ -223,6 +223,11 @@ fn commit_rows<'a>(database: &'a dyn Database, changes: &'a [Change]) -> BoxFutu
 }
 
 impl Outcomes {
+    /// How many jobs the commit was of.
+    pub(super) fn jobs(&self) -> usize {
+        self.items.len()
+    }
+
     /// Tells everyone who waits, each track once.
     pub(super) fn tell(self) {
         type OfTrack = (Arc<dyn Recorded>, Vec<(Ticket, Result<(), ErrorBody>)>);

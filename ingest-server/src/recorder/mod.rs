@@ -69,7 +69,7 @@ pub(crate) struct Recorder {
     store: Arc<dyn Store>,
     database: Arc<dyn Database>,
     clock: Clock,
-    commit_interval: Duration,
+    gather: Duration,
     open: OpenSegments,
     is_failing: bool,
     warned_slow_at: Option<Duration>,
@@ -97,7 +97,7 @@ impl Recorder {
             store,
             database,
             clock,
-            commit_interval: config.commit_interval,
+            gather: config.gather,
             open: OpenSegments::new(rule),
             is_failing: false,
             warned_slow_at: None,
@@ -106,12 +106,11 @@ impl Recorder {
     }
 
     async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
-        let mut next_at = Duration::ZERO;
         let mut batch = Vec::new();
         while jobs.recv_many(&mut batch, BATCH_JOBS).await > 0 {
-            // Commits keep a distance, so that what comes within it shares one. A lone job is not delayed.
+            // What comes close behind the first shares its commit.
             if !jobs.is_closed() {
-                tokio::time::sleep_until(self.clock.instant(next_at)).await;
+                tokio::time::sleep(self.gather).await;
             }
             while batch.len() < BATCH_JOBS
                 && let Ok(job) = jobs.try_recv()
@@ -119,7 +118,6 @@ impl Recorder {
                 batch.push(job);
             }
             let started = self.clock.now();
-            next_at = started + self.commit_interval;
             self.commit(&mut batch).await;
             self.watch_speed(started);
         }
@@ -130,12 +128,14 @@ impl Recorder {
 
     async fn commit(&mut self, batch: &mut Vec<Job>) {
         let jobs = std::mem::take(batch);
+        self.number_segments(&jobs).await;
         let unix_ms = self.clock.unix_ms();
         let mut plan = batch::Plan::new(jobs, &mut self.open, unix_ms);
         let appended = self.store.append(plan.take_appends()).await;
         plan.appended(appended);
         let committed = plan.commit(&*self.database).await;
         let outcomes = plan.finish(committed);
+        tracing::debug!(jobs = outcomes.jobs(), parts = outcomes.durable.len(), "group commit");
         self.watch_health(&outcomes);
         self.open.made_durable(&outcomes.durable, self.clock.now());
         for key in &outcomes.failed {
@@ -144,6 +144,21 @@ impl Recorder {
         outcomes.tell();
         for segment in self.open.take_complete() {
             log::segment(&segment);
+        }
+    }
+
+    /// Finds out how many segments tracks have had before, so that a resumed one goes on counting.
+    async fn number_segments(&mut self, jobs: &[Job]) {
+        for job in jobs {
+            let Job::Track(TrackJob { info, track, record: Record::Opened { .. }, .. }) = job else {
+                continue;
+            };
+            if !self.open.knows(info.id, *track) {
+                // Without an answer the lines count from one, and nothing else depends on it.
+                let segments = self.database.segments(info.id).await.unwrap_or_default();
+                let count = segments.iter().filter(|segment| segment.key.track == *track).count();
+                self.open.number_from(info.id, *track, count as u64);
+            }
         }
     }
 

@@ -49,6 +49,16 @@ impl OpenSegments {
         Self { rule, open: HashMap::new(), complete: Vec::new(), ordinals: HashMap::new() }
     }
 
+    /// Whether the track's segments are counted.
+    pub(super) fn knows(&self, session: SessionId, track: Track) -> bool {
+        self.ordinals.contains_key(&(session, track))
+    }
+
+    /// Counts a track's segments on from so many.
+    pub(super) fn number_from(&mut self, session: SessionId, track: Track, segments: u64) {
+        self.ordinals.insert((session, track), segments);
+    }
+
     /// Places a part.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use protocol::{SessionId, Track};
 use super::{Append, SegmentKey, Store, StoreError, StoredSegment};
 
 /// Files that are made durable at the same time: the filesystem commits them as one.
-const SYNC_TASKS: usize = 8;
+const SYNC_TASKS: usize = 4;
 
 /// A folder of segment files.
 #[derive(Debug, Clone)]
@@ -60,7 +60,7 @@ impl LocalStore {
     fn write(&self, append: &Append) -> io::Result<File> {
         let path = self.path(append.key);
         let is_new = append.offset == 0;
-        let open = || OpenOptions::new().write(true).create(is_new).truncate(is_new).open(&path);
+        let open = || OpenOptions::new().append(true).create(is_new).open(&path);
         let mut file = match open() {
             Err(error) if error.kind() == io::ErrorKind::NotFound && is_new => {
                 self.create_folders(append.key)?;
@@ -78,11 +78,7 @@ impl LocalStore {
         if length > append.offset {
             file.set_len(append.offset)?;
         }
-        let mut write = || {
-            file.seek(SeekFrom::Start(append.offset))?;
-            append.bytes.iter().try_for_each(|bytes| file.write_all(bytes))
-        };
-        if let Err(error) = write() {
+        if let Err(error) = append.bytes.iter().try_for_each(|bytes| file.write_all(bytes)) {
             // The next append would cut it as well; doing it now frees a full disk.
             let _ = file.set_len(append.offset);
             return Err(error);

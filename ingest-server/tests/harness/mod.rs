@@ -39,7 +39,7 @@ pub async fn soon<T>(what: impl Future<Output = T>) -> T {
 /// Settings for tests: any free port, short parts, and what `args` say.
 pub fn config(folder: &Path, args: &[&str]) -> Config {
     let folder = folder.to_str().unwrap();
-    let fixed = ["longtake-ingest", "--port", "0", "--data-dir", folder, "--commit-ms", "5"];
+    let fixed = ["longtake-ingest", "--port", "0", "--data-dir", folder, "--gather-ms", "5"];
     // Tests ask again and again from one address.
     let any_rate = ["--max-connection-rate", "0"];
     let rate = if args.contains(&any_rate[0]) { &[][..] } else { &any_rate[..] };

@@ -39,6 +39,8 @@ impl SqliteDatabase {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            // A statement of several rows keeps a journal of its own; it need not be a file.
+            .pragma("temp_store", "MEMORY")
             .statement_cache_capacity(PREPARED_STATEMENTS)
             .busy_timeout(Duration::from_secs(10));
         let pool = |connections: u32| {
