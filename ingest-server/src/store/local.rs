@@ -12,15 +12,21 @@ use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt as _, join_all};
 use protocol::{SessionId, Track};
 
+use super::filesystem::Filesystem;
 use super::{Append, SegmentKey, Store, StoreError, StoredSegment};
 
 /// Files that are made durable at the same time: the filesystem commits them as one.
 const SYNC_TASKS: usize = 4;
 
+/// From so many files on the whole filesystem is synced at once. With fewer the price, that whatever else is being
+/// written on the filesystem has to be waited for, is not worth it.
+const WHOLE_SYNC_FILES: usize = 8;
+
 /// A folder of segment files.
 #[derive(Debug, Clone)]
 pub struct LocalStore {
     root: Arc<Path>,
+    filesystem: Option<Arc<Filesystem>>,
 }
 
 impl LocalStore {
@@ -32,7 +38,8 @@ impl LocalStore {
         let root = root.into();
         std::fs::create_dir_all(root.join("sessions")).map_err(io_error("creating the sessions folder"))?;
         sync_folder(&root).map_err(io_error("syncing the data folder"))?;
-        Ok(Self { root: root.into() })
+        let filesystem = Filesystem::of(&root).map_err(io_error("opening the data folder"))?.map(Arc::new);
+        Ok(Self { root: root.into(), filesystem })
     }
 
     fn path(&self, key: SegmentKey) -> PathBuf {
@@ -41,6 +48,22 @@ impl LocalStore {
 
     fn session_folder(&self, session: SessionId) -> PathBuf {
         self.root.join("sessions").join(session.to_string())
+    }
+
+    /// Appends to many files and syncs once.
+    fn append_whole(&self, appends: &[Append], filesystem: &Filesystem) -> Vec<Result<(), StoreError>> {
+        let written: Vec<io::Result<()>> =
+            appends.iter().map(|append| self.write(append).map(drop)).collect();
+        let synced = filesystem.sync().map_err(|error| (error.kind(), error.to_string()));
+        let finish = |(append, written): (&Append, io::Result<()>)| {
+            let outcome = match &synced {
+                Ok(()) => written,
+                // Which file it was is not known: none of them counts as durable.
+                Err((kind, text)) => written.and(Err(io::Error::new(*kind, text.clone()))),
+            };
+            outcome.map_err(io_error(append.key))
+        };
+        appends.iter().zip(written).map(finish).collect()
     }
 
     fn append_now(&self, appends: &[Append]) -> Vec<Result<(), StoreError>> {
@@ -196,6 +219,17 @@ impl LocalStore {
 impl Store for LocalStore {
     fn append(&self, mut appends: Vec<Append>) -> BoxFuture<'_, Vec<Result<(), StoreError>>> {
         async move {
+            if let Some(filesystem) = self.filesystem.clone()
+                && appends.len() >= WHOLE_SYNC_FILES
+            {
+                let count = appends.len();
+                let store = self.clone();
+                let work = move || store.append_whole(&appends, &filesystem);
+                return tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+                    let failed = || Err(io_error("appending")(io::Error::other(error.to_string())));
+                    (0..count).map(|_| failed()).collect()
+                });
+            }
             let share = appends.len().div_ceil(SYNC_TASKS).max(1);
             let mut tasks = Vec::new();
             while !appends.is_empty() {

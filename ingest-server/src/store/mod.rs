@@ -3,6 +3,7 @@
 //! The interface asks for no more than an object store can give: an append may become an object of its own whose
 //! key ends in the offset, a read a set of ranges, a cut the removal of the objects behind it.
 
+mod filesystem;
 mod local;
 
 use std::fmt;
