@@ -51,6 +51,20 @@ async fn store_contract(store: &dyn Store) {
     assert!(store.append(vec![append(audio, 0, &["anew"])]).await[0].is_ok());
     assert_eq!(store.read(audio, vec![0..4, 0..0]).await.unwrap()[0], "anew");
 
+    // As many at once as many sessions make; one that cannot be appended does not keep the others.
+    let many: Vec<SegmentKey> = (100..120).map(|first_unit| key(Track::Audio, first_unit)).collect();
+    let mut appends: Vec<Append> = many.iter().map(|&key| append(key, 0, &["one", "two"])).collect();
+    appends.insert(7, append(video, 50, &["far"]));
+    let outcomes = store.append(appends).await;
+    assert_eq!(
+        outcomes.iter().map(Result::is_ok).collect::<Vec<_>>(),
+        (0..21).map(|at| at != 7).collect::<Vec<_>>()
+    );
+    for key in many {
+        assert_eq!(store.read(key, vec![0..6, 0..0]).await.unwrap()[0], "onetwo");
+        store.cut(key, 0).await.unwrap();
+    }
+
     store.cut(video, 4).await.unwrap();
     store.cut(audio, 0).await.unwrap();
     assert_eq!(store.segments(SESSION).await.unwrap(), [StoredSegment { key: video, bytes: 4 }]);
