@@ -84,6 +84,12 @@ impl Access {
         self.token.is_some()
     }
 
+    /// The token that is asked for.
+    #[must_use]
+    pub(crate) const fn token(&self) -> Option<&Secret> {
+        self.token.as_ref()
+    }
+
     /// Checks the page first and the token second, so that a foreign page learns nothing about tokens.
     ///
     /// # Errors

@@ -7,10 +7,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::Uri;
+use http::uri::Scheme;
 use media::part::PartLimits;
 use media::segment::SegmentRule;
-use protocol::Secret;
 use protocol::limits::MAX_MESSAGE_BYTES;
+use protocol::pairing::MAX_SERVER_BYTES;
+use protocol::{RoomName, Secret};
 
 use crate::access::{APP_ORIGINS, Access, OriginError, Origins};
 
@@ -33,6 +36,8 @@ pub struct Cli {
 /// What the program does besides serving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::Subcommand)]
 pub enum Command {
+    /// Shows the pairing link of the server that these settings make, and a code to scan; into a pipe, the link alone.
+    Pair,
     /// Compares every file with its rows and reports what is wrong; changes nothing. Exit code 1 if anything is.
     Check,
 }
@@ -50,14 +55,23 @@ pub enum LogFormat {
 #[derive(Debug, Clone, clap::Args)]
 pub struct Settings {
     /// The address to listen on. Without a token only a loopback address is taken [default: 0.0.0.0 with a token, 127.0.0.1 without]
-    #[arg(long, env = "HOST", value_parser = parse_host)]
-    pub host: Option<IpAddr>,
+    #[arg(long, env = "LISTEN", value_parser = parse_listen, value_name = "ADDRESS", global = true)]
+    pub listen: Option<IpAddr>,
     /// The port to listen on; 0 for any free one
-    #[arg(long, env = "PORT", default_value_t = 8000)]
+    #[arg(long, env = "PORT", default_value_t = 8000, global = true)]
     pub port: u16,
     /// The token that publishers and the API's users must present
-    #[arg(long, env = "STREAMING_ACCESS_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    #[arg(long, env = "STREAMING_ACCESS_TOKEN", hide_env_values = true, value_name = "TOKEN", global = true)]
     pub streaming_access_token: Option<Secret>,
+    /// Where others reach the server, if not by an address of this machine: <https://cam.example>. For the pairing link
+    #[arg(long, env = "PUBLIC_URL", value_name = "URL", global = true)]
+    pub public_url: Option<String>,
+    /// The room that the pairing link proposes
+    #[arg(long, env = "PAIRING_ROOM", value_name = "ROOM", global = true)]
+    pub pairing_room: Option<RoomName>,
+    /// Do not show the pairing link and its code at the start; without a terminal they are not shown anyway
+    #[arg(long, env = "NO_PAIRING", value_parser = clap::builder::FalseyValueParser::new())]
+    pub no_pairing: bool,
     /// Web pages that may use the server besides its own and the app's, such as <https://studio.example>
     #[arg(long, env = "CORS_ALLOW_ORIGINS", value_delimiter = ',', value_name = "ORIGIN")]
     pub cors_allow_origins: Vec<String>,
@@ -71,10 +85,10 @@ pub struct Settings {
     #[arg(long, env = "WORKER_THREADS", value_parser = clap::value_parser!(u16).range(1..=1_024))]
     pub worker_threads: Option<u16>,
     /// The TLS certificate chain, a PEM file; needs tls-key
-    #[arg(long, env = "TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    #[arg(long, env = "TLS_CERT", value_name = "FILE", requires = "tls_key", global = true)]
     pub tls_cert: Option<PathBuf>,
     /// The TLS private key, a PEM file; needs tls-cert
-    #[arg(long, env = "TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    #[arg(long, env = "TLS_KEY", value_name = "FILE", requires = "tls_cert", global = true)]
     pub tls_key: Option<PathBuf>,
     /// How often what has arrived is made durable, in ms: how much media one part holds, and how long an
     /// acknowledgement takes at the most
@@ -89,7 +103,7 @@ pub struct Settings {
     /// When a session whose publisher is away counts as abandoned, in s
     #[arg(long, env = "ABANDON_AFTER_S", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
     pub abandon_after_s: u32,
-    /// When a silent connection is closed, in s
+    /// When a silent connection is closed, and one whose peer takes no more of an answer, in s
     #[arg(long, env = "IDLE_S", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     pub idle_s: u32,
     /// How long a client may take for a request's head, and a publisher for its hello, in s
@@ -127,6 +141,11 @@ pub struct Config {
     pub recording: RecordingConfig,
     /// What one peer and all peers may take.
     pub bounds: Bounds,
+    /// Where others reach the server, an `http` or `https` URL without a slash at its end; if it is not by an
+    /// address of this machine.
+    pub public_url: Option<String>,
+    /// The room that the pairing link proposes.
+    pub pairing_room: Option<RoomName>,
     /// When an interrupted session counts as abandoned.
     pub abandon_after: Duration,
 }
@@ -166,7 +185,7 @@ pub struct Bounds {
     pub connection_bytes: u64,
     /// Undurable bytes of all connections together.
     pub total_bytes: usize,
-    /// When a silent connection is closed.
+    /// When a silent connection is closed, and one whose peer takes no more of an answer.
     pub idle: Duration,
     /// How long a request's head, a TLS handshake or a `hello` may take.
     pub opening: Duration,
@@ -178,22 +197,39 @@ pub struct Bounds {
 pub enum ConfigError {
     /// No token, but an address that others reach.
     #[error(
-        "without a token the server listens on this machine only, and {0} can be reached by others; set STREAMING_ACCESS_TOKEN, or leave out host"
+        "without a token the server listens on this machine only, and {0} can be reached by others; set STREAMING_ACCESS_TOKEN, or leave out listen"
     )]
     OpenWithoutToken(IpAddr),
     /// A token of no characters, or with characters that HTTP cannot carry.
     #[error("the token must have 1 to 512 visible ASCII characters; to run without one, leave it out")]
     Token,
+    /// A public address that no link can carry.
+    #[error(
+        "public-url {0:?} is not an address for others; write http:// or https://, the host, and maybe a path"
+    )]
+    PublicUrl(String),
     /// An origin that is none.
     #[error("cors-allow-origins: {0}")]
     Origin(#[from] OriginError),
 }
 
-fn parse_host(text: &str) -> Result<IpAddr, String> {
+fn parse_listen(text: &str) -> Result<IpAddr, String> {
     if text.eq_ignore_ascii_case("localhost") {
         return Ok(Ipv4Addr::LOCALHOST.into());
     }
     text.parse().map_err(|_| "an IP address or localhost is expected".to_owned())
+}
+
+fn checked_public_url(text: &str) -> Result<String, ConfigError> {
+    let refused = || ConfigError::PublicUrl(text.to_owned());
+    let url: Uri = text.parse().map_err(|_| refused())?;
+    let is_http = url.scheme().is_some_and(|scheme| [Scheme::HTTP, Scheme::HTTPS].contains(scheme));
+    let has_host = url.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+    // A fragment is no part of what the parser keeps.
+    if !is_http || !has_host || url.query().is_some() || text.contains('#') || text.len() > MAX_SERVER_BYTES {
+        return Err(refused());
+    }
+    Ok(text.trim_end_matches('/').to_owned())
 }
 
 impl Settings {
@@ -212,19 +248,18 @@ impl Settings {
     /// [`ConfigError`] for settings that contradict each other.
     pub fn check(&self) -> Result<Config, ConfigError> {
         let token = self.streaming_access_token.clone();
-        if let Some(token) = token.as_ref().map(Secret::expose)
-            && !((1..=512).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic()))
-        {
+        if token.as_ref().is_some_and(|token| !token.is_token()) {
             return Err(ConfigError::Token);
         }
         let default_host = if token.is_some() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
-        let host = self.host.unwrap_or(default_host.into());
+        let host = self.listen.unwrap_or(default_host.into());
         if token.is_none() && !host.is_loopback() {
             return Err(ConfigError::OpenWithoutToken(host));
         }
         let origins = Origins::parse(
             APP_ORIGINS.into_iter().chain(self.cors_allow_origins.iter().map(String::as_str)),
         )?;
+        let public_url = self.public_url.as_deref().map(checked_public_url).transpose()?;
         let tls = match (&self.tls_cert, &self.tls_key) {
             (Some(cert), Some(key)) => Some(TlsFiles { cert: cert.clone(), key: key.clone() }),
             _ => None,
@@ -256,6 +291,8 @@ impl Settings {
                 idle: s(self.idle_s),
                 opening: s(self.opening_s),
             },
+            public_url,
+            pairing_room: self.pairing_room.clone(),
             abandon_after: s(self.abandon_after_s),
         })
     }
@@ -263,7 +300,7 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
+    use clap::{CommandFactory as _, Parser as _};
 
     use super::*;
 
@@ -273,10 +310,19 @@ mod tests {
     }
 
     #[test]
+    fn the_command_line_is_consistent_and_takes_flags_on_either_side_of_a_command() {
+        Cli::command().debug_assert();
+        for args in [["--port", "9000", "pair"], ["pair", "--port", "9000"]] {
+            let cli = Cli::try_parse_from(std::iter::once("longtake-ingest").chain(args)).unwrap();
+            assert_eq!((cli.command, cli.settings.port), (Some(Command::Pair), 9_000));
+        }
+    }
+
+    #[test]
     fn without_a_token_only_loopback_is_bound() {
-        assert_eq!(check(&["--host", "127.0.0.1"]).unwrap().listen, "127.0.0.1:8000".parse().unwrap());
-        assert!(check(&["--host", "localhost", "--port", "0"]).is_ok());
-        let refused = check(&["--host", "0.0.0.0"]).unwrap_err();
+        assert_eq!(check(&["--listen", "127.0.0.1"]).unwrap().listen, "127.0.0.1:8000".parse().unwrap());
+        assert!(check(&["--listen", "localhost", "--port", "0"]).is_ok());
+        let refused = check(&["--listen", "0.0.0.0"]).unwrap_err();
         assert!(matches!(refused, ConfigError::OpenWithoutToken(_)));
         assert!(refused.to_string().contains("STREAMING_ACCESS_TOKEN"), "{refused}");
         let open = check(&["--streaming-access-token", "secret"]).unwrap();
@@ -290,6 +336,19 @@ mod tests {
             assert!(matches!(check(&["--streaming-access-token", bad]), Err(ConfigError::Token)), "{bad:?}");
         }
         assert!(matches!(check(&["--cors-allow-origins", "studio"]), Err(ConfigError::Origin(_))));
+        for bad in [
+            "cam.example",
+            "ftp://a",
+            "https://",
+            "https://a?b",
+            "https://a#b",
+            "https://me:pw@a",
+            "https://a b",
+        ] {
+            assert!(matches!(check(&["--public-url", bad]), Err(ConfigError::PublicUrl(_))), "{bad}");
+        }
+        let good = check(&["--public-url", "https://cam.example/take/"]).unwrap();
+        assert_eq!(good.public_url.as_deref(), Some("https://cam.example/take"));
         assert!(check(&["--cors-allow-origins", "https://a.example,https://b.example:8443"]).is_ok());
     }
 

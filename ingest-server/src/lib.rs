@@ -16,6 +16,7 @@ mod http;
 pub mod ingest;
 mod listener;
 pub mod log;
+pub mod pairing;
 mod playback;
 mod recorder;
 pub mod recovery;

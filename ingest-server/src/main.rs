@@ -1,10 +1,12 @@
 //! `longtake-ingest`: takes sessions over two WebSockets and records them durably.
 
+use std::io::{IsTerminal as _, Write as _, stderr, stdout};
 use std::process::ExitCode;
 
 use ingest_server::Server;
 use ingest_server::check::check_folder;
-use ingest_server::config::{Cli, Command};
+use ingest_server::config::{Cli, Command, LogFormat};
+use ingest_server::pairing::{Offer, Pairing};
 
 fn main() -> ExitCode {
     match run() {
@@ -23,6 +25,15 @@ fn run() -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
     match cli.command {
         None => runtime.block_on(serve(&cli)).map(|()| ExitCode::SUCCESS),
+        Some(Command::Pair) => {
+            let config = cli.settings.check()?;
+            anyhow::ensure!(
+                config.listen.port() != 0,
+                "with port 0 only the running server knows its port; look at what it showed at its start"
+            );
+            pair(&Pairing::new(&config).offer(config.listen));
+            Ok(ExitCode::SUCCESS)
+        }
         Some(Command::Check) => {
             let report = runtime.block_on(check_folder(&cli.settings.data_dir))?;
             println!("{report}");
@@ -32,12 +43,32 @@ fn run() -> anyhow::Result<ExitCode> {
 }
 
 async fn serve(cli: &Cli) -> anyhow::Result<()> {
-    let server = Server::start(cli.settings.check()?).await?;
+    let config = cli.settings.check()?;
+    let pairing = Pairing::new(&config);
+    let server = Server::start(config).await?;
+    // For a person at a terminal, and not for a log: it holds the token.
+    if !cli.settings.no_pairing && cli.settings.log_format == LogFormat::Text {
+        let offer = pairing.offer(server.local_addr());
+        if stdout().is_terminal() {
+            write!(stdout(), "{}", offer.screen()).ok();
+        } else if stderr().is_terminal() {
+            write!(stderr(), "{}", offer.screen()).ok();
+        }
+    }
     asked_to_stop().await?;
     tokio::select! {
         () = server.shutdown() => Ok(()),
         // At once: what is not durable was not acknowledged either.
         _ = asked_to_stop() => std::process::exit(1),
+    }
+}
+
+/// Shows a link on the terminal, or hands it on alone. A reader that has gone away needs no word.
+fn pair(offer: &Offer) {
+    if stdout().is_terminal() {
+        write!(stdout(), "{}", offer.screen()).ok();
+    } else {
+        writeln!(stdout(), "{}", offer.link()).ok();
     }
 }
 

@@ -3,91 +3,51 @@
 
 mod harness;
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::future::{BoxFuture, FutureExt as _};
-use harness::{TestServer, hello, new_session, soon};
-use ingest_server::store::{Append, LocalStore, SegmentKey, Store, StoreError, StoredSegment};
-use protocol::unit::Unit;
-use protocol::{SessionId, Track, UnitRanges};
-use testkit::units::UnitSource;
+use harness::store::{Appends, TestStore};
+use harness::{LARGE_UNIT_BYTES, TestServer, hello, large_units, new_session, soon};
+use ingest_server::store::{Append, LocalStore, Store, StoreError};
+use protocol::{Track, UnitRanges};
 use tokio::sync::Semaphore;
 
-/// A store that writes only when it is let.
+/// Appends wait until they are let through.
 #[derive(Debug)]
-struct GatedStore {
-    store: LocalStore,
-    gate: Semaphore,
-}
+struct Gate(Semaphore);
 
-impl Store for GatedStore {
-    fn append(&self, appends: Vec<Append>) -> BoxFuture<'_, Vec<Result<(), StoreError>>> {
+impl Appends for Gate {
+    fn append<'a>(
+        &'a self,
+        store: &'a LocalStore,
+        appends: Vec<Append>,
+    ) -> BoxFuture<'a, Vec<Result<(), StoreError>>> {
         async move {
-            let _permit = self.gate.acquire().await.unwrap();
-            self.store.append(appends).await
+            let _permit = self.0.acquire().await.unwrap();
+            store.append(appends).await
         }
         .boxed()
     }
-
-    fn read(
-        &self,
-        key: SegmentKey,
-        ranges: Vec<Range<u64>>,
-    ) -> BoxFuture<'_, Result<Vec<Bytes>, StoreError>> {
-        self.store.read(key, ranges)
-    }
-
-    fn sessions(&self) -> BoxFuture<'_, Result<Vec<SessionId>, StoreError>> {
-        self.store.sessions()
-    }
-
-    fn segments(&self, session: SessionId) -> BoxFuture<'_, Result<Vec<StoredSegment>, StoreError>> {
-        self.store.segments(session)
-    }
-
-    fn cut(&self, key: SegmentKey, bytes: u64) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.store.cut(key, bytes)
-    }
-
-    fn delete(&self, session: SessionId) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.store.delete(session)
-    }
-
-    fn probe(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.store.probe()
-    }
 }
-
-const UNITS: u64 = 240;
-const UNIT_BYTES: usize = 200_000;
 
 /// 48 MB of video.
-fn large_units() -> Vec<Unit> {
-    let large = |unit: Unit| {
-        let mut payload = BytesMut::new();
-        payload.put_u32(UNIT_BYTES as u32);
-        payload.put_u8(if unit.key { 0x65 } else { 0x41 });
-        payload.put_bytes(0xaa, UNIT_BYTES - 1);
-        Unit { payload: payload.freeze(), ..unit }
-    };
-    UnitSource::new(Track::Video, 1).take(UNITS as usize).map(large).collect()
-}
+const UNITS: u64 = 240;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_publisher_is_not_read_further_while_its_units_wait_for_the_disk() {
     for budget in [["--memory-budget-mib", "1024"], ["--memory-budget-mib", "8"]] {
         let folder = tempfile::tempdir().unwrap();
-        let store =
-            Arc::new(GatedStore { store: LocalStore::open(folder.path()).unwrap(), gate: Semaphore::new(1) });
+        let store = Arc::new(TestStore {
+            store: LocalStore::open(folder.path()).unwrap(),
+            appends: Gate(Semaphore::new(1)),
+        });
         let args = [&budget[..], &["--connection-budget-mib", "8"]].concat();
         let server = TestServer::start_with(folder, &args, Arc::clone(&store) as Arc<dyn Store>).await;
         let hello = hello(new_session(), Track::Video);
         let (mut publisher, _) = server.publish(&hello).await;
-        let closed = store.gate.acquire().await.unwrap();
+        let closed = store.appends.0.acquire().await.unwrap();
         let sending = tokio::spawn(async move {
-            publisher.units(&large_units()).await;
+            publisher.units(&large_units(UNITS as usize)).await;
             publisher
         });
         // The server takes what the budget allows, and then nothing more, however often it is asked.
@@ -102,8 +62,8 @@ async fn a_publisher_is_not_read_further_while_its_units_wait_for_the_disk() {
         })
         .await;
         // Beside the budget: the message that reached it, and what the lane holds.
-        let bound = (8 << 20) + 2 * 10 * UNIT_BYTES as u64 + (4 << 20);
-        assert!(taken * UNIT_BYTES as u64 <= bound, "{taken} units were taken with {budget:?}");
+        let bound = (8 << 20) + 2 * 10 * LARGE_UNIT_BYTES as u64 + (4 << 20);
+        assert!(taken * LARGE_UNIT_BYTES as u64 <= bound, "{taken} units were taken with {budget:?}");
         assert!(!sending.is_finished());
         drop(closed);
         let mut publisher = soon(sending).await.unwrap();

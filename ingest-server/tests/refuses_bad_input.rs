@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use harness::{Publisher, TestServer, encoded, hello, hello_with, new_session, soon, units};
 use protocol::Track;
+use protocol::api::Health;
 use protocol::codec::{Base64, CodecParameters, Params};
 use protocol::control::{Hello, PublisherMessage};
 use protocol::error::ErrorCode;
@@ -69,7 +70,7 @@ async fn handshakes_and_requests_that_are_wrong_get_an_http_error() {
     let upgrade = ("connection", "upgrade");
     let websocket = ("upgrade", "websocket");
     let key = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
-    let requests: [(&str, &str, &str, Headers, u16, ErrorCode); 14] = [
+    let requests: [(&str, &str, &str, Headers, u16, ErrorCode); 16] = [
         ("no upgrade", "GET", "/ws/video", &[right], 400, BadRequest),
         (
             "an old WebSocket",
@@ -90,6 +91,8 @@ async fn handshakes_and_requests_that_are_wrong_get_an_http_error() {
         ("a wrong method on a socket", "POST", "/ws/video", &[right], 405, BadRequest),
         ("a wrong method on a list", "DELETE", "/api/sessions", &[right], 405, BadRequest),
         ("an unknown address", "GET", "/api/nothing", &[right], 404, NotFound),
+        ("no token on the check of it", "GET", "/api/access", &[], 401, Unauthorized),
+        ("a wrong token on its check", "GET", "/api/access?token=wrong", &[], 401, Unauthorized),
         ("no token on the API", "GET", "/api/sessions", &[], 401, Unauthorized),
         (
             "a foreign page on the API",
@@ -146,6 +149,9 @@ async fn handshakes_and_requests_that_are_wrong_get_an_http_error() {
     for path in ["/api/sessions?token=right-token", "/health", "/ready"] {
         assert_eq!(server.get(path).await.status, 200, "{path}");
     }
+    assert_eq!(server.request("GET", "/api/access", &[right]).await.status, 204);
+    let health: Health = serde_json::from_slice(&server.get("/health").await.body).unwrap();
+    assert_eq!(health, Health::ok(env!("CARGO_PKG_VERSION")));
     server.stop().await;
 }
 

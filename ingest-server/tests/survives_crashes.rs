@@ -3,20 +3,19 @@
 
 mod harness;
 
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt as _};
+use harness::store::{Appends, TestStore};
 use harness::{TestServer, hello, new_session, units};
 use ingest_server::check::{Note, Problem, Report, check_folder};
-use ingest_server::store::{Append, LocalStore, SegmentKey, Store, StoreError, StoredSegment};
+use ingest_server::store::{Append, LocalStore, Store, StoreError};
 use protocol::api::SessionStatus;
 use protocol::control::Hello;
 use protocol::error::ErrorCode;
-use protocol::{SessionId, Track, UnitRanges};
+use protocol::{Track, UnitRanges};
 use tempfile::TempDir;
 
 /// A stopped server's folder with an interrupted session of 120 video units in two segments.
@@ -127,17 +126,18 @@ async fn two_servers_do_not_share_a_folder() {
     server.stop().await;
 }
 
-/// A store whose disk fills up on request, in the middle of a write.
+/// A disk that is full while it is said to be, and fills up in the middle of a write.
 #[derive(Debug)]
-struct FullDisk {
-    store: LocalStore,
-    is_full: AtomicBool,
-}
+struct FullDisk(AtomicBool);
 
-impl Store for FullDisk {
-    fn append(&self, mut appends: Vec<Append>) -> BoxFuture<'_, Vec<Result<(), StoreError>>> {
-        if !self.is_full.load(Ordering::SeqCst) {
-            return self.store.append(appends);
+impl Appends for FullDisk {
+    fn append<'a>(
+        &'a self,
+        store: &'a LocalStore,
+        mut appends: Vec<Append>,
+    ) -> BoxFuture<'a, Vec<Result<(), StoreError>>> {
+        if !self.0.load(Ordering::SeqCst) {
+            return store.append(appends);
         }
         async move {
             for append in &mut appends {
@@ -148,46 +148,18 @@ impl Store for FullDisk {
                 let source = std::io::Error::from(std::io::ErrorKind::StorageFull);
                 Err(StoreError::Io { what: "appending".to_owned(), source })
             };
-            self.store.append(appends).await.into_iter().map(full).collect()
+            store.append(appends).await.into_iter().map(full).collect()
         }
         .boxed()
-    }
-
-    fn read(
-        &self,
-        key: SegmentKey,
-        ranges: Vec<Range<u64>>,
-    ) -> BoxFuture<'_, Result<Vec<Bytes>, StoreError>> {
-        self.store.read(key, ranges)
-    }
-
-    fn sessions(&self) -> BoxFuture<'_, Result<Vec<SessionId>, StoreError>> {
-        self.store.sessions()
-    }
-
-    fn segments(&self, session: SessionId) -> BoxFuture<'_, Result<Vec<StoredSegment>, StoreError>> {
-        self.store.segments(session)
-    }
-
-    fn cut(&self, key: SegmentKey, bytes: u64) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.store.cut(key, bytes)
-    }
-
-    fn delete(&self, session: SessionId) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.store.delete(session)
-    }
-
-    fn probe(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.store.probe()
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_said_and_nothing_is_lost_when_there_is_room_again() {
     let folder = tempfile::tempdir().unwrap();
-    let disk = Arc::new(FullDisk {
+    let disk = Arc::new(TestStore {
         store: LocalStore::open(folder.path()).unwrap(),
-        is_full: AtomicBool::new(false),
+        appends: FullDisk(AtomicBool::new(false)),
     });
     let server = TestServer::start_with(folder, &[], Arc::clone(&disk) as Arc<dyn Store>).await;
     let hello = hello(new_session(), Track::Video);
@@ -196,7 +168,7 @@ async fn a_full_disk_is_said_and_nothing_is_lost_when_there_is_room_again() {
     publisher.units(&all[..60]).await;
     publisher.acked(60).await;
 
-    disk.is_full.store(true, Ordering::SeqCst);
+    disk.appends.0.store(true, Ordering::SeqCst);
     publisher.units(&all[60..90]).await;
     let (error, code) = publisher.error().await;
     assert_eq!((error.code, code), (ErrorCode::StorageUnavailable, 4507));
@@ -207,7 +179,7 @@ async fn a_full_disk_is_said_and_nothing_is_lost_when_there_is_room_again() {
     publisher.units(&all[60..90]).await;
     assert_eq!(publisher.error().await.0.code, ErrorCode::StorageUnavailable);
 
-    disk.is_full.store(false, Ordering::SeqCst);
+    disk.appends.0.store(false, Ordering::SeqCst);
     let (mut publisher, welcome) = server.publish(&hello).await;
     assert!(welcome.durable.count() >= 60, "and maybe what was left behind when there was room again");
     publisher.units(&all[60..]).await;

@@ -1,4 +1,4 @@
-//! The TypeScript types, written by the test that also fails when they are stale.
+//! What the web takes from Rust, types and example bytes: written by the tests that also fail when it is stale.
 
 use crate::run;
 use crate::workspace::Workspace;
@@ -11,14 +11,23 @@ pub(crate) struct Options {
     check: bool,
 }
 
-/// Runs the protocol crate's generator.
+/// The crates that have something for the screen, and the tests that generate it.
+const GENERATORS: &[(&str, &[&str])] = &[("protocol", &["typescript"]), ("app", &["typescript", "picture"])];
+
+/// Runs the generators.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
-    let mut command = workspace.cargo();
-    command.args(["test", "--package", "protocol", "--features", "typescript", "--test", "typescript"]);
-    if options.check {
-        command.env_remove("UPDATE_GENERATED");
-    } else {
-        command.env("UPDATE_GENERATED", "1");
+    for (package, tests) in GENERATORS {
+        let mut command = workspace.cargo();
+        command.args(["test", "--package", package, "--features", "typescript"]);
+        for test in *tests {
+            command.args(["--test", test]);
+        }
+        if options.check {
+            command.env_remove("UPDATE_GENERATED");
+        } else {
+            command.env("UPDATE_GENERATED", "1");
+        }
+        run::checked(&mut command)?;
     }
-    run::checked(&mut command)
+    Ok(())
 }

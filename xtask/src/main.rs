@@ -1,15 +1,22 @@
 //! The developer commands: everything a person or CI does with this repository is `cargo xtask <command>`.
 
+mod app;
 mod codegen;
+mod cross;
 mod demo;
+mod dist;
 mod fuzz;
 mod http;
+mod icons;
 mod packages;
 mod program;
 mod run;
 mod suite;
+mod tauri_cli;
+mod tauri_driver;
 mod tidy;
 mod torture;
+mod ui;
 mod vivid;
 mod workspace;
 
@@ -32,17 +39,27 @@ struct Cli {
 enum Command {
     /// Build, start the server, and publish from this machine's camera and microphone (synthetic ones if it has none).
     Demo(demo::Options),
+    /// Build the app with its screen and run it.
+    App(app::Options),
     /// Run everything that CI runs: format, lints, all tests, documentation, house rules, fuzz targets, a real camera.
     Test(suite::Options),
     /// Install the system packages that the other commands need, and do nothing else.
     Setup,
     /// Check the house rules: layering, names, lengths, and what may stand where.
     Tidy,
-    /// Write the TypeScript types from the Rust types.
+    /// Write what the web takes from Rust: the TypeScript types, and a picture for its tests.
     Codegen(codegen::Options),
+    /// Make installers of the app for this system; with `--verify` try the Debian package on a clean system.
+    Dist(dist::Options),
+    /// Check that the app compiles for Android and Windows, with `--all` also for macOS and iOS.
+    Cross(cross::Options),
+    /// Draw every icon anew from the mark in `icons/`.
+    Icons,
+    /// Build the app's screen into ui/dist, from where the app takes it.
+    Ui,
     /// Run the capture crate's tests of a real V4L2 camera, in a virtual machine that has one.
     Vivid(vivid::Options),
-    /// Measure: `bench ingest` or `bench capture`, with the benchmark's own arguments after it.
+    /// Measure: `bench ingest`, `bench capture` or `bench app`, with the benchmark's own arguments after it.
     Bench {
         /// What to measure, and the benchmark's own arguments.
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
@@ -68,10 +85,15 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
     let workspace = Workspace::locate()?;
     match cli.command {
         Command::Demo(options) => demo::run(&workspace, &options),
+        Command::App(options) => app::run(&workspace, &options),
         Command::Test(options) => suite::run(&workspace, &options),
         Command::Setup => packages::ensure(Purpose::Test),
         Command::Tidy => tidy::run(&workspace),
         Command::Codegen(options) => codegen::run(&workspace, &options),
+        Command::Dist(options) => dist::run(&workspace, &options),
+        Command::Cross(options) => cross::run(&workspace, &options),
+        Command::Icons => icons::run(&workspace),
+        Command::Ui => ui::build(&workspace),
         Command::Vivid(options) => vivid::run(&workspace, &options),
         Command::Bench { args } => bench(&workspace, &args),
         Command::Torture(options) => torture::run(&workspace, &options),
@@ -83,10 +105,24 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
 fn bench(workspace: &Workspace, args: &[String]) -> anyhow::Result<()> {
     packages::ensure(Purpose::Test)?;
     // A measurement starts the programs that lie beside it.
-    let programs =
-        ["build", "--release", "--package", "bench", "--package", "longtake", "--package", "ingest-server"];
-    run::checked(workspace.cargo().args(programs))?;
+    let mut programs = workspace.cargo();
+    programs.args([
+        "build",
+        "--release",
+        "--package",
+        "bench",
+        "--package",
+        "longtake",
+        "--package",
+        "ingest-server",
+    ]);
     let mut command = workspace.cargo();
+    if args.first().is_some_and(|what| what == "app") {
+        ui::build(workspace)?;
+        programs.args(["--package", "longtake-app", "--features", "longtake-app/custom-protocol"]);
+        command.env(tauri_driver::VARIABLE, tauri_driver::ensure(workspace)?);
+    }
+    run::checked(&mut programs)?;
     command.args(["run", "--quiet", "--release", "--package", "bench", "--"]).args(args);
     run::checked(&mut command)
 }

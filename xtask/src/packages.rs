@@ -69,6 +69,42 @@ const PACKAGES: &[Package] = &[
         why: "links the microphone's ALSA backend",
     },
     Package {
+        debian: "libwebkit2gtk-4.1-dev",
+        elsewhere: None,
+        purpose: Purpose::Build,
+        why: "is the app's window",
+    },
+    Package {
+        debian: "gstreamer1.0-plugins-base",
+        elsewhere: None,
+        purpose: Purpose::Build,
+        why: "plays video and sound in the app's window",
+    },
+    Package {
+        debian: "gstreamer1.0-plugins-good",
+        elsewhere: None,
+        purpose: Purpose::Build,
+        why: "plays video and sound in the app's window",
+    },
+    Package {
+        debian: "gstreamer1.0-plugins-bad",
+        elsewhere: None,
+        purpose: Purpose::Build,
+        why: "decodes H.264 in the app's window",
+    },
+    Package {
+        debian: "xvfb",
+        elsewhere: None,
+        purpose: Purpose::Test,
+        why: "is the screen on which the app is tested",
+    },
+    Package {
+        debian: "webkit2gtk-driver",
+        elsewhere: None,
+        purpose: Purpose::Test,
+        why: "clicks and types in the app's window",
+    },
+    Package {
         debian: "ffmpeg",
         elsewhere: Some(("ffmpeg", "ffmpeg")),
         purpose: Purpose::Test,
@@ -94,6 +130,18 @@ const PACKAGES: &[Package] = &[
     },
     Package { debian: "sox", elsewhere: None, purpose: Purpose::Test, why: "makes the test tone" },
     Package {
+        debian: "chromium",
+        elsewhere: None,
+        purpose: Purpose::Test,
+        why: "shows every scene of the screen to the accessibility checks",
+    },
+    Package {
+        debian: "fonts-dejavu-core",
+        elsewhere: None,
+        purpose: Purpose::Test,
+        why: "is the font in which it shows them: a system without one draws no text",
+    },
+    Package {
         debian: "qemu-system-x86",
         elsewhere: None,
         purpose: Purpose::Test,
@@ -118,7 +166,17 @@ const PACKAGES: &[Package] = &[
         purpose: Purpose::Test,
         why: "sets that machine's camera up",
     },
+    Package {
+        debian: "mmdebstrap",
+        elsewhere: None,
+        purpose: Purpose::Test,
+        why: "makes the clean system on which the installer is tried",
+    },
 ];
+
+/// Programs that do what a package is for, where it is not to be had: Ubuntu has Chromium as a snap only, but its CI machines
+/// come with Chrome.
+const AS_GOOD_AS: &[(&str, &[&str])] = &[("chromium", &["google-chrome", "chromium-browser"])];
 
 /// Makes sure that everything for `purpose` is installed: on Debian and Ubuntu by installing it, elsewhere by saying
 /// what to install.
@@ -128,7 +186,8 @@ const PACKAGES: &[Package] = &[
 pub(crate) fn ensure(purpose: Purpose) -> anyhow::Result<()> {
     let needed = PACKAGES.iter().filter(|package| package.purpose <= purpose);
     if find_on_path("dpkg-query").is_some() {
-        let missing: Vec<&Package> = needed.filter(|package| !is_installed(package.debian)).collect();
+        let missing: Vec<&Package> =
+            needed.filter(|package| !is_installed(package.debian) && !is_replaced(package.debian)).collect();
         install(&missing)
     } else {
         let missing: Vec<(&str, &str)> = needed
@@ -143,6 +202,14 @@ pub(crate) fn ensure(purpose: Purpose) -> anyhow::Result<()> {
 fn is_installed(name: &str) -> bool {
     run::output(Command::new("dpkg-query").args(["-W", "-f=${db:Status-Status}", name]))
         .is_ok_and(|status| status == "installed")
+}
+
+fn is_replaced(name: &str) -> bool {
+    AS_GOOD_AS
+        .iter()
+        .filter(|(package, _)| *package == name)
+        .flat_map(|(_, programs)| programs.iter())
+        .any(|program| find_on_path(program).is_some())
 }
 
 fn install(missing: &[&Package]) -> anyhow::Result<()> {
@@ -178,7 +245,7 @@ pub(crate) fn update_lists() -> anyhow::Result<()> {
 }
 
 /// `program` to be run as root, if this user may do so without being asked for a password.
-fn as_root(program: &str) -> Option<Command> {
+pub(crate) fn as_root(program: &str) -> Option<Command> {
     let is_root = run::output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
     let mut command = if is_root {
         Command::new("env")
@@ -232,6 +299,7 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), PACKAGES.len());
         assert!(PACKAGES.iter().all(|package| !package.why.is_empty()));
+        assert!(AS_GOOD_AS.iter().all(|(package, _)| names.contains(package)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use anyhow::bail;
 
 use crate::packages::{self, Purpose};
 use crate::workspace::Workspace;
-use crate::{fuzz, run, tidy, vivid};
+use crate::{cross, fuzz, run, tauri_driver, tidy, ui, vivid};
 
 /// Which steps to run.
 #[derive(clap::Args)]
@@ -33,6 +33,12 @@ const STEPS: &[Step] = &[
         run: |workspace| run::checked(workspace.cargo().args(["fmt", "--all", "--check"])),
     },
     Step { name: "tidy", proves: "the house rules hold: layering, names, lengths", run: tidy::run },
+    // Before whatever compiles the app, which has the built screen in it.
+    Step {
+        name: "ui",
+        proves: "the screen builds, its tests pass, and every scene of it is accessible in a browser",
+        run: ui::check,
+    },
     Step {
         name: "clippy",
         proves: "no lint has anything to say",
@@ -68,6 +74,7 @@ const STEPS: &[Step] = &[
             )
         },
     },
+    Step { name: "cross", proves: "the app compiles for Android and Windows", run: cross::step },
     Step { name: "fuzz", proves: "every fuzz target builds", run: fuzz::build },
     Step {
         name: "vivid",
@@ -122,6 +129,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()
 }
 
 fn tests(workspace: &Workspace) -> anyhow::Result<()> {
+    // The app has its screen inside.
+    ui::build(workspace)?;
     // Tests of one crate start the programs of another, which cargo does not build for them. This program is left
     // out: a running program cannot be replaced on every system.
     run::checked(workspace.cargo().args([
@@ -132,16 +141,14 @@ fn tests(workspace: &Workspace) -> anyhow::Result<()> {
         "--all-features",
         "--bins",
     ]))?;
+    let mut tests = workspace.cargo();
     if run::succeeds(workspace.cargo().args(["nextest", "--version"])) {
-        run::checked(workspace.cargo().args(["nextest", "run", "--workspace", "--all-features"]))
+        tests.args(["nextest", "run", "--workspace", "--all-features"]);
     } else {
-        run::checked(workspace.cargo().args([
-            "test",
-            "--workspace",
-            "--all-features",
-            "--lib",
-            "--bins",
-            "--tests",
-        ]))
+        tests.args(["test", "--workspace", "--all-features", "--lib", "--bins", "--tests"]);
     }
+    if cfg!(target_os = "linux") {
+        tests.env(tauri_driver::VARIABLE, tauri_driver::ensure(workspace)?);
+    }
+    run::checked(&mut tests)
 }

@@ -32,8 +32,8 @@ pub(crate) struct Options {
     /// Seconds of media, at 30 frames a second.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
-    /// How often both are measured; the median counts.
-    #[arg(long, default_value_t = 3)]
+    /// How often all are measured. The median counts: of the times, and of the ratios within one round.
+    #[arg(long, default_value_t = 7)]
     rounds: usize,
 }
 
@@ -58,30 +58,34 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         whole.push(capture_files(options, &y4m, &wav)?);
         println!("round {round} of {}", options.rounds);
     }
-    let (at_once, live, whole) = (median(at_once), median(live), median(whole));
     println!();
     println!("{}×{} at {FPS} fps, 2 Mbit/s, Opus stereo at 64 kbit/s", options.width, options.height);
     println!("| what | CPU-s per minute | to the bare encoders at once | at the frames' times |");
     println!("| --- | ---: | ---: | ---: |");
-    for (what, cpu) in [
-        ("bare OpenH264 and libopus, frame after frame", at_once),
-        ("the same, each frame at its time", live),
-        ("the capture path", whole),
+    for (what, times) in [
+        ("bare OpenH264 and libopus, frame after frame", &at_once),
+        ("the same, each frame at its time", &live),
+        ("the capture path", &whole),
     ] {
-        let seconds = cpu.as_secs_f64();
         println!(
             "| {what} | {:.2} | {:.3} | {:.3} |",
-            seconds * 60.0 / options.seconds as f64,
-            seconds / at_once.as_secs_f64(),
-            seconds / live.as_secs_f64()
+            median(times.iter().map(Duration::as_secs_f64)) * 60.0 / options.seconds as f64,
+            median(ratios(times, &at_once)),
+            median(ratios(times, &live)),
         );
     }
     Ok(())
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
+/// Round by round, since a machine's speed changes over minutes.
+fn ratios(times: &[Duration], baseline: &[Duration]) -> impl Iterator<Item = f64> {
+    times.iter().zip(baseline).map(|(time, base)| time.as_secs_f64() / base.as_secs_f64())
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 /// Pictures and interleaved sound, as both sides encode them.

@@ -1,6 +1,6 @@
 //! The cameras and microphones of this machine.
 
-use crate::camera::nokhwa;
+use crate::camera;
 use crate::error::DeviceError;
 use crate::microphone::cpal;
 
@@ -28,7 +28,7 @@ pub enum DeviceChoice {
 /// # Errors
 /// [`DeviceError`] when the system refuses to list them.
 pub fn cameras() -> Result<Vec<DeviceInfo>, DeviceError> {
-    nokhwa::list()
+    camera::list()
 }
 
 /// The microphones, the system's preferred one first. An empty list is no error.

@@ -62,6 +62,11 @@ pub enum DeviceError {
         /// What is not supported.
         detail: String,
     },
+    /// Nothing in this program knows how to use such devices on this system.
+    #[error(
+        "a {0} of this system cannot be used yet: choose the synthetic {0} or a file, or capture on another system"
+    )]
+    NoBackend(DeviceKind),
     /// What the operating system said and nobody has classified.
     #[error("the {kind} failed: {detail}")]
     Failed {
@@ -86,7 +91,7 @@ impl DeviceError {
             Self::Busy(_) => "device_busy",
             Self::Unplugged(_) => "device_unplugged",
             Self::Stalled(_) => "device_stalled",
-            Self::Unsupported { .. } => "device_unsupported",
+            Self::Unsupported { .. } | Self::NoBackend(_) => "device_unsupported",
             Self::Failed { .. } => "device_failed",
             Self::File(_) => "file_unusable",
         }

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! [`start`] opens the devices of a [`Config`] and returns a [`Session`]. Its threads capture and encode
-//! until it is stopped; what they make comes out as [`CaptureEvent`]s. A device is one of this machine
+//! until it is stopped; what they make comes out as [`CaptureEvent`]s. [`Inputs`] are devices that stay open, with a
+//! preview and a level meter, whether a session runs on them or not: what an app has on its screen. A device is one of this machine
 //! ([`camera`], [`microphone`]), a [`synthetic`] one whose output can be measured, or a file that is played as
 //! if it were live. A device that is unplugged or falls silent ends in an event, and capture goes on by itself when
 //! it is back; the other track does not notice.
@@ -46,7 +47,8 @@ pub use microphone::MicrophoneChoice;
 pub use pcm::{PcmBlock, SAMPLE_RATE_HZ};
 pub use quality::{Preset, Quality};
 pub use session::{
-    AudioConfig, CaptureEvent, Config, Controls, EVENT_CAPACITY, Failure, Preview, Session, StartError,
-    Stats, VideoConfig, Wait, start,
+    AudioConfig, AudioEncoding, CameraInput, CaptureEvent, Config, Controls, EVENT_CAPACITY, Encoding,
+    Failure, InputEvent, Inputs, MicrophoneInput, Preview, Session, StartError, Stats, VideoConfig,
+    VideoEncoding, Wait, start,
 };
 pub use warning::{Warning, warnings};

@@ -26,6 +26,10 @@ const STEP_PATIENCE: Duration = Duration::from_millis(100);
 pub(crate) enum Step<T> {
     /// The device delivered.
     Item(T),
+    /// The source is open for the first time.
+    Opened,
+    /// The source cannot be opened for the first time, or now for another reason. Further attempts follow.
+    NotOpened(DeviceError),
     /// The device was lost, or its failure changed. Attempts to reopen it follow.
     Lost(DeviceError),
     /// The device delivers again; its item comes with the next step.
@@ -42,8 +46,16 @@ pub(crate) enum Step<T> {
 }
 
 enum State<T> {
-    Open { device: Box<dyn Device<T>>, held: Option<T> },
-    Lost { error: DeviceError, retry_at_us: u64, pause_us: u64 },
+    Open {
+        device: Box<dyn Device<T>>,
+        held: Option<T>,
+    },
+    /// Closed, with the error that was told last: none before the first attempt.
+    Lost {
+        error: Option<DeviceError>,
+        retry_at_us: u64,
+        pause_us: u64,
+    },
 }
 
 /// A source and the device it currently has open.
@@ -53,6 +65,8 @@ pub(crate) struct Supervisor<T> {
     clock: Arc<dyn SessionClock>,
     stop: Stop,
     state: State<T>,
+    /// Whether it has been open at all.
+    was_open: bool,
     /// When something was last delivered, or the device was opened.
     alive_us: u64,
     /// Since when the loss that has been reported lasts.
@@ -73,7 +87,20 @@ impl<T> Supervisor<T> {
         let device = source.open()?;
         let alive_us = clock.now_us();
         let state = State::Open { device, held: None };
-        Ok(Self { kind, source, clock, stop, state, alive_us, lost_since_us: None })
+        Ok(Self { kind, source, clock, stop, state, was_open: true, alive_us, lost_since_us: None })
+    }
+
+    /// Will open the source with the first step. When that fails, it is [told](Step::NotOpened) and tried again.
+    pub(crate) fn opening(
+        kind: DeviceKind,
+        source: Box<dyn Source<T>>,
+        clock: Arc<dyn SessionClock>,
+        stop: Stop,
+    ) -> Self {
+        let now_us = clock.now_us();
+        let pause_us = duration_us(FIRST_RETRY);
+        let state = State::Lost { error: None, retry_at_us: now_us, pause_us };
+        Self { kind, source, clock, stop, state, was_open: false, alive_us: now_us, lost_since_us: None }
     }
 
     /// The plain name of the device.
@@ -130,7 +157,7 @@ impl<T> Supervisor<T> {
         let report = self.lost_since_us.is_none();
         self.lost_since_us.get_or_insert(self.alive_us);
         // Assigning drops the device, which releases it.
-        self.state = State::Lost { error: error.clone(), retry_at_us, pause_us };
+        self.state = State::Lost { error: Some(error.clone()), retry_at_us, pause_us };
         if report { Step::Lost(error) } else { Step::Idle }
     }
 
@@ -142,20 +169,20 @@ impl<T> Supervisor<T> {
             Ok(device) => {
                 self.state = State::Open { device, held: None };
                 self.alive_us = now_us;
-                Step::Idle
+                if std::mem::replace(&mut self.was_open, true) { Step::Idle } else { Step::Opened }
             }
             Err(_) if self.stop.is_requested() => Step::Idle,
+            Err(new) if self.source.persistence() == Persistence::Once => Step::Failed(new),
             Err(new) => {
                 *pause_us = (*pause_us * 2).min(duration_us(LONGEST_RETRY));
                 *retry_at_us = now_us + *pause_us;
-                // That an unplugged device is not found is no news.
-                let news =
-                    new != *error && !matches!(new, DeviceError::NoDevice(_) | DeviceError::NotFound { .. });
-                if !news {
+                let is_absent = matches!(new, DeviceError::NoDevice(_) | DeviceError::NotFound { .. });
+                // That a device which was unplugged is not found is no news.
+                if error.as_ref() == Some(&new) || self.was_open && is_absent {
                     return Step::Idle;
                 }
-                error.clone_from(&new);
-                Step::Lost(new)
+                *error = Some(new.clone());
+                if self.was_open { Step::Lost(new) } else { Step::NotOpened(new) }
             }
         }
     }
@@ -298,6 +325,29 @@ mod tests {
         assert!(matches!(run.told(), Step::Lost(DeviceError::Unplugged(Camera))));
         assert!(matches!(run.told(), Step::Lost(DeviceError::Busy(Camera))));
         assert!(matches!(run.told(), Step::Restored { .. }));
+    }
+
+    #[test]
+    fn a_source_that_is_not_there_yet_is_told_once_and_opened_when_it_is() {
+        let clock = Arc::new(SimulatedClock::default());
+        let gone = || DeviceError::NotFound { kind: Camera, id: "fake".to_owned() };
+        let script =
+            vec![Err(gone()), Err(gone()), Err(DeviceError::Busy(Camera)), Ok(VecDeque::from([Ok(3)]))];
+        let source = Fake {
+            script: Arc::new(Mutex::new(script.into())),
+            clock: Arc::clone(&clock),
+            persistence: Persistence::Reopens,
+            opened_at_us: Arc::default(),
+        };
+        let opened_at_us = Arc::clone(&source.opened_at_us);
+        let supervisor =
+            Supervisor::opening(Camera, Box::new(source), Arc::clone(&clock) as _, Stop::default());
+        let mut run = Run { supervisor, clock, opened_at_us };
+        assert!(matches!(run.told(), Step::NotOpened(error) if error == gone()));
+        assert!(matches!(run.told(), Step::NotOpened(DeviceError::Busy(Camera))));
+        assert!(matches!(run.told(), Step::Opened));
+        assert!(matches!(run.told(), Step::Item(3)), "not a restoration: it was never lost");
+        assert_eq!(run.opened_at_us.lock().unwrap().len(), 4);
     }
 
     #[test]

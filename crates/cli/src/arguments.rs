@@ -1,16 +1,15 @@
 //! The command line. Each flag is also an environment variable and a key of the configuration file.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use capture::Quality;
 use clap::{Args, Parser, Subcommand};
-use protocol::{RoomName, Secret, SessionId};
-use publisher::ServerAddress;
+use protocol::{RoomName, SessionId};
+use session::sources::SourceArgument;
 
-use crate::exit;
+use crate::destination::{Destination, ReachOptions};
+use crate::exit::{self, Failure};
 use crate::measures::{parse_bitrate, parse_duration};
-use crate::sources::SourceArgument;
 
 /// Streams this machine's camera and microphone to your own server, which records them.
 ///
@@ -34,6 +33,8 @@ pub(crate) enum Command {
     Devices(DevicesOptions),
     /// Capture and stream until Ctrl-C, or for a while.
     Publish(Box<PublishOptions>),
+    /// Find out, step by step, whether a session could be published to the server.
+    TestConnection(TestConnectionOptions),
     /// Stream made-up sessions to measure a server.
     Load(Box<LoadOptions>),
 }
@@ -45,25 +46,15 @@ pub(crate) struct DevicesOptions {
     pub(crate) json: bool,
 }
 
-/// The server and how to reach it.
+/// The server, and how long to wait for it.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ServerOptions {
-    /// The ingest server: host, host:port, or a URL.
-    #[arg(long, env = "LONGTAKE_SERVER", default_value = "localhost:8000", value_name = "ADDRESS")]
-    pub(crate) server: ServerAddress,
+    #[command(flatten)]
+    pub(crate) reach: ReachOptions,
 
-    /// The server's access token. Better given in the environment, here or as STREAMING_ACCESS_TOKEN:
-    /// other users can read a command line.
-    #[arg(long, env = "LONGTAKE_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    pub(crate) token: Option<Secret>,
-
-    /// A PEM file with the certificate of the authority that signed the server's, if it is your own.
-    #[arg(long, env = "LONGTAKE_CA_FILE", value_name = "FILE")]
-    pub(crate) ca_file: Option<PathBuf>,
-
-    /// The room to stream into.
-    #[arg(long, env = "LONGTAKE_ROOM", default_value = "studio")]
-    pub(crate) room: RoomName,
+    /// The room to stream into [default: the pairing link's, else studio]
+    #[arg(long, env = "LONGTAKE_ROOM")]
+    pub(crate) room: Option<RoomName>,
 
     /// Give up when the server was not reached within this time at the start; 0 never gives up.
     #[arg(long, env = "LONGTAKE_CONNECT_TIMEOUT", default_value = "10s", value_parser = parse_duration, value_name = "TIME")]
@@ -79,12 +70,19 @@ pub(crate) struct ServerOptions {
 }
 
 impl ServerOptions {
-    /// The token of the flag, else that of `STREAMING_ACCESS_TOKEN`. An empty one is none.
-    pub(crate) fn access_token(&self) -> Option<Secret> {
-        let given = |token: &Secret| !token.expose().is_empty();
-        let shared = || std::env::var("STREAMING_ACCESS_TOKEN").ok().map(Secret::new);
-        self.token.clone().filter(given).or_else(shared).filter(given)
+    pub(crate) fn destination(&self) -> Result<Destination, Failure> {
+        self.reach.destination(self.room.as_ref())
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TestConnectionOptions {
+    #[command(flatten)]
+    pub(crate) reach: ReachOptions,
+
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// The picture's and the sound's quality.

@@ -3,13 +3,12 @@
 mod arguments;
 mod clip;
 mod commands;
+mod destination;
 mod exit;
-mod feed;
 mod interrupts;
 mod measures;
 mod outcome;
 mod screen;
-mod sources;
 mod status_line;
 
 use std::process::ExitCode;
@@ -24,6 +23,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Devices(options) => commands::devices::run(&options),
         Command::Publish(options) => commands::publish::run(*options),
+        Command::TestConnection(options) => commands::test_connection::run(&options),
         Command::Load(options) => commands::load::run(*options),
     };
     match outcome {

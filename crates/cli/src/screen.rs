@@ -9,7 +9,7 @@ use publisher::Report;
 use publisher::status::Status;
 use serde_json::json;
 
-use crate::arguments::ServerOptions;
+use crate::destination::Destination;
 use crate::outcome;
 use crate::status_line::{StatusLine, TERMINAL_WIDTH, phase_change};
 
@@ -48,15 +48,15 @@ impl Screen {
 
     pub(crate) fn started(
         &mut self,
-        options: &ServerOptions,
+        to: &Destination,
         id: SessionId,
         recording_url: &str,
         names: [(Track, Option<&str>); 2],
     ) {
         self.start = Instant::now();
         let [(_, camera), (_, microphone)] = names;
-        let server = options.server.to_string();
-        let room = options.room.as_str();
+        let server = to.server.to_string();
+        let room = to.room.as_str();
         if self.json {
             let line = json!({
                 "type": "started", "session": id.to_string(), "room": room, "server": server,

@@ -16,28 +16,35 @@ pub(crate) const TERMINAL_WIDTH: usize = 79;
 const RATE_WINDOW: Duration = Duration::from_secs(2);
 
 /// Turns statuses into lines; remembers recent ones, because rates are differences.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct StatusLine {
     /// The newest one that is at least as old as the window, and everything after it.
     recent: VecDeque<(Duration, Status)>,
 }
 
 /// What a track's encoder made lately, per second.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Rate {
     pub(crate) units: f64,
     pub(crate) kbit: f64,
 }
 
+impl Default for StatusLine {
+    /// At the start nothing had been made: the first line tells what was made since.
+    fn default() -> Self {
+        Self { recent: [(Duration::ZERO, Status::default())].into() }
+    }
+}
+
 impl StatusLine {
-    /// The rates over the window that ends now.
-    fn rates(&mut self, elapsed: Duration, status: &Status) -> [Rate; 2] {
+    /// The rates over the window that ends now; none as long as no time has passed.
+    fn rates(&mut self, elapsed: Duration, status: &Status) -> [Option<Rate>; 2] {
         while self.recent.get(1).is_some_and(|(at, _)| elapsed.saturating_sub(*at) >= RATE_WINDOW) {
             self.recent.pop_front();
         }
         let rates = Track::ALL.map(|track| match (self.recent.front(), status.track(track)) {
             (Some((at, then)), Some(now)) => rate(elapsed.saturating_sub(*at), then.track(track), now),
-            _ => Rate::default(),
+            _ => None,
         });
         self.recent.push_back((elapsed, status.clone()));
         rates
@@ -66,31 +73,36 @@ impl StatusLine {
         for (track, status) in status.tracks() {
             let rate = rates[usize::from(track == Track::Audio)];
             let mut fields = track_json(status);
-            fields["units_per_s"] = round(rate.units).into();
-            fields["kbit_per_s"] = round(rate.kbit).into();
+            fields["units_per_s"] = rate.map(|rate| round(rate.units)).into();
+            fields["kbit_per_s"] = rate.map(|rate| round(rate.kbit)).into();
             line[track.name()] = fields;
         }
         line
     }
 }
 
-fn rate(time: Duration, before: Option<&TrackStatus>, now: &TrackStatus) -> Rate {
+fn rate(time: Duration, before: Option<&TrackStatus>, now: &TrackStatus) -> Option<Rate> {
     let seconds = time.as_secs_f64();
     if seconds <= 0.0 {
-        return Rate::default();
+        return None;
     }
     let before = before.map(|before| before.counters).unwrap_or_default();
-    Rate {
+    Some(Rate {
         units: now.counters.units.saturating_sub(before.units) as f64 / seconds,
         kbit: now.counters.payload_bytes.saturating_sub(before.payload_bytes) as f64 * 8.0
             / 1_000.0
             / seconds,
-    }
+    })
 }
 
-fn track_text(track: Track, status: &TrackStatus, rate: Rate) -> String {
+fn track_text(track: Track, status: &TrackStatus, rate: Option<Rate>) -> String {
     let counters = &status.counters;
-    let fps = if track == Track::Video { format!(" {:.0} fps", rate.units) } else { String::new() };
+    let shown = |number: Option<f64>| number.map_or_else(|| "–".to_owned(), |number| format!("{number:.0}"));
+    let fps = match track {
+        Track::Video => format!(" {} fps", shown(rate.map(|rate| rate.units))),
+        Track::Audio => String::new(),
+    };
+    let kbit = shown(rate.map(|rate| rate.kbit));
     let behind = match status.phase {
         Phase::CatchingUp | Phase::Offline { .. } | Phase::NeedsYou(_) => {
             format!(" {:.1} s behind", status.backlog.duration_ms as f64 / 1_000.0)
@@ -99,9 +111,8 @@ fn track_text(track: Track, status: &TrackStatus, rate: Rate) -> String {
     };
     let lost = if counters.lost_units > 0 { format!(" LOST {}", counters.lost_units) } else { String::new() };
     format!(
-        "{track} {}{fps} {:.0} kbit/s {}/{}{behind}{lost}",
+        "{track} {}{fps} {kbit} kbit/s {}/{}{behind}{lost}",
         status.phase.name(),
-        rate.kbit,
         counters.durable_units,
         counters.units
     )
@@ -190,7 +201,7 @@ mod tests {
         let start = both(track(Phase::Connecting, 0, 0, 0), track(Phase::Connecting, 0, 0, 0));
         assert_eq!(
             line.render(at(0), &start),
-            "00:00 video connecting 0 fps 0 kbit/s 0/0 | audio connecting 0 kbit/s 0/0"
+            "00:00 video connecting – fps – kbit/s 0/0 | audio connecting – kbit/s 0/0"
         );
         let later = both(track(Phase::Live, 60, 500_000, 45), track(Phase::Live, 100, 16_000, 90));
         assert_eq!(
@@ -202,6 +213,15 @@ mod tests {
         assert_eq!(
             line.render(at(4), &stalled),
             "00:04 video live 0 fps 0 kbit/s 60/60 | audio live 0 kbit/s 100/100"
+        );
+    }
+
+    #[test]
+    fn the_first_line_tells_the_rate_since_the_start() {
+        let first = both(track(Phase::Live, 150, 1_250_000, 100), track(Phase::Live, 250, 40_000, 200));
+        assert_eq!(
+            StatusLine::default().render(Duration::from_secs(5), &first),
+            "00:05 video live 30 fps 2000 kbit/s 100/150 | audio live 64 kbit/s 200/250"
         );
     }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::CodecParameters;
 use crate::control::{Device, Event};
-use crate::{RoomName, SessionId, UnitRanges};
+use crate::{PROTOCOL_VERSION, RoomName, SessionId, UnitRanges};
 
 /// Where a session is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -100,14 +100,35 @@ pub struct SessionList {
     pub next_before: Option<SessionId>,
 }
 
-/// The answer of `/health`: the process is up.
+/// What an ingest server of this project calls itself in [`Health`].
+pub const SERVER_NAME: &str = "longtake-ingest";
+
+/// The answer of `/health`: the process is up, and what it is. Every version of the server answers with at least
+/// these fields, so that a publisher can tell what it has reached before it says anything else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 pub struct Health {
     /// Always `ok`.
     pub status: String,
+    /// Always [`SERVER_NAME`].
+    pub server: String,
     /// The server's version.
     pub version: String,
+    /// The version of the wire protocol that the server speaks.
+    pub protocol_version: u8,
+}
+
+impl Health {
+    /// The answer of a server that is up, of the given version.
+    #[must_use]
+    pub fn ok(version: &str) -> Self {
+        Self {
+            status: "ok".to_owned(),
+            server: SERVER_NAME.to_owned(),
+            version: version.to_owned(),
+            protocol_version: PROTOCOL_VERSION,
+        }
+    }
 }
 
 /// The answer of `/ready`: whether the server can record.

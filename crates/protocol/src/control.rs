@@ -96,6 +96,8 @@ pub enum EventKind {
     Muted,
     /// The person switched it on again.
     Unmuted,
+    /// The picture's size, frame rate or bit rate was changed, or the sound's bit rate.
+    QualityChanged,
     /// The encoder or the device could not keep up and skipped frames.
     FramesDropped,
     /// Units were given up unsent because the publisher's queue was full.

@@ -13,12 +13,13 @@ pub mod control;
 pub mod error;
 mod ids;
 pub mod limits;
+pub mod pairing;
 mod ranges;
 mod secret;
 mod track;
 pub mod unit;
 
-pub use ids::{ResumeKey, RoomName, SessionId};
+pub use ids::{IdError, ResumeKey, RoomName, SessionId};
 pub use ranges::{UnitRange, UnitRanges};
 pub use secret::Secret;
 pub use track::Track;

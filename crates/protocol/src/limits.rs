@@ -34,6 +34,9 @@ pub const MAX_PARAMS_CHANGES: usize = 256;
 /// Events in one session and track.
 pub const MAX_EVENTS: usize = 1_024;
 
+/// An access token, in bytes.
+pub const MAX_TOKEN_BYTES: usize = 512;
+
 /// Text that a person or a device provides (device name, event detail), in bytes.
 pub const MAX_TEXT_BYTES: usize = 256;
 

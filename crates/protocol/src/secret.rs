@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::limits::MAX_TOKEN_BYTES;
+
 /// Text that must never be shown: an access token.
 ///
 /// `Debug` prints `Secret(…)`; there is no `Display`. Comparison in constant time is the server's
@@ -18,6 +20,13 @@ impl Secret {
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// Whether this can be an access token: 1 to [`MAX_TOKEN_BYTES`] visible ASCII characters, which every HTTP
+    /// header and every link can carry.
+    #[must_use]
+    pub fn is_token(&self) -> bool {
+        (1..=MAX_TOKEN_BYTES).contains(&self.0.len()) && self.0.bytes().all(|byte| byte.is_ascii_graphic())
     }
 }
 

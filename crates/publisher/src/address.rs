@@ -68,6 +68,23 @@ impl ServerAddress {
         format!("{scheme}://{}{}{path}", self.authority(), self.path)
     }
 
+    /// The host's name or IP address, without a port or brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What a request's target is for something on the server; `path` starts with a slash.
+    pub(crate) fn request_path(&self, path: &str) -> String {
+        format!("{}{path}", self.path)
+    }
+
     /// Whether TLS is used.
     #[must_use]
     pub const fn is_encrypted(&self) -> bool {
@@ -80,7 +97,8 @@ impl ServerAddress {
         self.host == "localhost" || self.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
     }
 
-    fn authority(&self) -> String {
+    /// Host and port, as a `Host` header has them.
+    pub(crate) fn authority(&self) -> String {
         if self.host.contains(':') {
             format!("[{}]:{}", self.host, self.port)
         } else {

@@ -3,9 +3,11 @@
 //! Each track has a socket of its own that connects, resumes and ends alone. What happens on it is
 //! decided by a sans-IO state machine, [`track::TrackMachine`]; a thin driver owns the socket and the clock.
 //! What is not acknowledged waits in a [`spool::Spool`]. [`Publisher`] is both tracks in one handle.
+//! [`connection::test()`] finds out beforehand whether a session could be published, and what stands in the way if not.
 
 mod address;
 mod backoff;
+pub mod connection;
 mod driver;
 pub mod latency;
 mod publisher;

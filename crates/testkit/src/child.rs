@@ -1,6 +1,6 @@
 //! The workspace's own programs as child processes, found beside the test that runs them.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write as _};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -34,7 +34,22 @@ pub fn program(name: &str) -> Result<PathBuf> {
 /// # Errors
 /// When the system has none.
 pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+    free_ports::<1>().map(|[port]| port)
+}
+
+/// Several ports at once, so that each is another.
+///
+/// # Errors
+/// When the system has none.
+pub fn free_ports<const N: usize>() -> Result<[u16; N]> {
+    let mut listeners = Vec::with_capacity(N);
+    let mut ports = [0; N];
+    for port in &mut ports {
+        let listener = TcpListener::bind(("127.0.0.1", 0))?;
+        *port = listener.local_addr()?.port();
+        listeners.push(listener);
+    }
+    Ok(ports)
 }
 
 /// A child process whose output is kept. Dropping it kills it.
@@ -51,10 +66,35 @@ impl Running {
     /// # Errors
     /// When it is not built or does not start.
     pub fn start(name: &str, args: &[&str], env: &[(&str, &str)]) -> Result<Self> {
-        let mut child = Command::new(program(name)?)
-            .args(args)
-            .envs(env.iter().copied())
-            .stdin(Stdio::null())
+        Self::spawn(name, Command::new(program(name)?).args(args).envs(env.iter().copied()))
+    }
+
+    /// Starts a program of the workspace that reads these bytes from its standard input.
+    ///
+    /// # Errors
+    /// When it is not built or does not start.
+    pub fn start_fed(name: &str, args: &[&str], env: &[(&str, &str)], input: Vec<u8>) -> Result<Self> {
+        let mut command = Command::new(program(name)?);
+        let mut running =
+            Self::spawn_with(name, command.args(args).envs(env.iter().copied()), Stdio::piped())?;
+        if let Some(mut pipe) = running.child.stdin.take() {
+            // A program that reads no further says so itself.
+            thread::spawn(move || pipe.write_all(&input).ok());
+        }
+        Ok(running)
+    }
+
+    /// Starts any program, by the name that messages give it.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn spawn(name: &str, command: &mut Command) -> Result<Self> {
+        Self::spawn_with(name, command, Stdio::null())
+    }
+
+    fn spawn_with(name: &str, command: &mut Command, input: Stdio) -> Result<Self> {
+        let mut child = command
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -100,6 +140,22 @@ impl Running {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
+    }
+
+    /// Whether the program has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(_)))
+    }
+
+    /// Asks the program to end, and kills it if it does not in ten seconds. One that has ended is as good.
+    pub fn end(&mut self) {
+        let longest = Duration::from_secs(10);
+        if self.signal(Signal::TERM).is_err()
+            || wait_until(longest, || self.child.try_wait().ok().flatten()).is_none()
+        {
+            // It is gone, or it cannot be.
+            let _ = self.kill();
+        }
     }
 
     /// Waits until the program ends by itself.

@@ -21,7 +21,11 @@ pub struct Packet {
 /// # Errors
 /// When ffmpeg prints anything at all, or fails.
 pub fn decode_silently(file: &Path) -> Result<()> {
-    let output = run("ffmpeg", &["-v", "error", "-xerror", "-i", path(file)?, "-f", "null", "-"])?;
+    // By the file's own times: left to itself ffmpeg guesses a frame rate, and of a short file whose camera was switched
+    // it guesses wrongly and complains of pictures that share a place in its own count.
+    let own_times = ["-fps_mode", "passthrough", "-enc_time_base", "-1"];
+    let input = ["-v", "error", "-xerror", "-i", path(file)?];
+    let output = run("ffmpeg", &[&input[..], &own_times, &["-f", "null", "-"]].concat())?;
     let said = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() || !said.trim().is_empty() {
         bail!("ffmpeg does not play {}: {said}", file.display());

@@ -3,14 +3,18 @@
 //! - [`network`]: what a path over a bad network does to messages, drawn from a seed, in virtual time.
 //! - [`units`]: units and codec parameters that pass every check, without an encoder.
 //! - [`child`]: the workspace's own programs as child processes.
+//! - [`family`]: a program and what it has started, with what they use.
+//! - [`window`]: the app in its window, on a screen that nobody sees, used as a person would.
 //! - [`http`]: the ingest server's API as a test asks it.
 //! - [`ffmpeg`]: what an independent player says of a recording.
 //!
 //! This crate's own `tests/` are those in which publisher and server meet: the seeded simulation,
-//! whole sessions over real sockets, and crashes.
+//! whole sessions over real sockets, crashes, and the app.
 
 pub mod child;
+pub mod family;
 pub mod ffmpeg;
 pub mod http;
 pub mod network;
 pub mod units;
+pub mod window;

@@ -53,6 +53,7 @@ impl App {
         let guarded = Router::new()
             .route(Track::Video.socket_path(), get(upgrade::video))
             .route(Track::Audio.socket_path(), get(upgrade::audio))
+            .route("/api/access", get(status::access))
             .route("/api/sessions", get(sessions::list))
             .route("/api/sessions/{id}", get(sessions::get).delete(sessions::delete))
             .route("/api/sessions/{id}/recording.mp4", get(recording::get))

@@ -1,4 +1,4 @@
-//! How the server is: for load balancers and start-up scripts, without a token.
+//! How the server is: for load balancers and start-up scripts, without a token; and whether a token is right.
 
 use std::sync::Arc;
 
@@ -12,7 +12,12 @@ use super::Services;
 
 /// The process is up.
 pub(super) async fn health() -> Json<Health> {
-    Json(Health { status: "ok".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() })
+    Json(Health::ok(env!("CARGO_PKG_VERSION")))
+}
+
+/// The guard in front has let the request pass: its token is right, or none is asked for.
+pub(super) async fn access() -> StatusCode {
+    StatusCode::NO_CONTENT
 }
 
 /// The server can record: its database answers and its store takes writes.

@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use super::Services;
 use super::error::HttpError;
 use crate::ingest::socket::serve;
-use crate::listener::ConnectionSlot;
+use crate::listener::{ConnectionSlot, WriteLimit};
 
 pub(super) async fn video(
     state: State<Arc<Services>>,
@@ -64,10 +64,12 @@ fn upgrade(
 
 async fn run(upgraded: Upgraded, track: Track, services: &Services) {
     let context = &services.sockets;
-    match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => serve(parts.io.into_inner(), parts.read_buf.to_vec(), track, context).await,
-        Err(upgraded) => match upgraded.downcast::<TokioIo<TlsStream<TcpStream>>>() {
-            Ok(parts) => serve(parts.io.into_inner(), parts.read_buf.to_vec(), track, context).await,
+    match upgraded.downcast::<TokioIo<WriteLimit<TcpStream>>>() {
+        Ok(parts) => serve(parts.io.into_inner().into_inner(), parts.read_buf.to_vec(), track, context).await,
+        Err(upgraded) => match upgraded.downcast::<TokioIo<WriteLimit<TlsStream<TcpStream>>>>() {
+            Ok(parts) => {
+                serve(parts.io.into_inner().into_inner(), parts.read_buf.to_vec(), track, context).await
+            }
             // The listener serves no other kind of stream; if it ever does, this is slower and right.
             Err(upgraded) => serve(TokioIo::new(upgraded), Vec::new(), track, context).await,
         },

@@ -10,7 +10,7 @@ use protocol::Track;
 use protocol::control::{Hello, PublisherMessage, ServerMessage};
 use protocol::error::{ErrorBody, ErrorCode};
 use protocol::limits::MAX_MESSAGE_BYTES;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
@@ -27,8 +27,11 @@ use crate::recorder::{Job, Recorded, TrackJob};
 use crate::sessions::{Attached, Sessions};
 use crate::stop::Stop;
 
-/// What a read takes from the socket at the most; larger messages grow it while they last.
+/// What a read takes from the WebSocket's bytes at the most; larger messages grow it while they last.
 const READ_BUFFER_BYTES: usize = 32 * 1024;
+/// What is read ahead of the WebSocket, which asks for a message's 14 header bytes first and for the rest then: two
+/// system calls a message become one. Holds most pictures; what is larger is read past it.
+const READ_AHEAD_BYTES: usize = 16 * 1024;
 /// How long a peer may take to accept what is sent, and to answer a close.
 const SEND_PATIENCE: Duration = Duration::from_secs(10);
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
@@ -53,7 +56,7 @@ enum Ending {
     Close(ErrorBody),
 }
 
-type Socket<S> = WebSocketStream<S>;
+type Socket<S> = WebSocketStream<BufReader<S>>;
 
 /// Serves an upgraded connection to its end. `read_ahead` holds what came behind the upgrade's request.
 pub(crate) async fn serve<S>(stream: S, read_ahead: Vec<u8>, track: Track, context: &SocketContext)
@@ -65,6 +68,7 @@ where
         .write_buffer_size(0)
         .max_message_size(Some(MAX_MESSAGE_BYTES))
         .max_frame_size(Some(MAX_MESSAGE_BYTES));
+    let stream = BufReader::with_capacity(READ_AHEAD_BYTES, stream);
     let mut socket =
         WebSocketStream::from_partially_read(stream, read_ahead, Role::Server, Some(config)).await;
 

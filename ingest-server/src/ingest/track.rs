@@ -83,7 +83,10 @@ pub struct TrackIngest {
 #[derive(Debug)]
 struct LaneParts {
     assembler: PartAssembler,
-    /// When the part's first unit arrived; `None` while it holds nothing.
+    /// A part that the next one's IDR picture has closed. It waits for the moment at which all parts close: segments of
+    /// different tracks begin at different times, and each would cost a commit of its own.
+    closed: Option<Part>,
+    /// When the oldest unit that it holds arrived; `None` while it holds nothing.
     since: Option<Duration>,
     /// Which parameters decode what it holds.
     params_index: usize,
@@ -123,6 +126,7 @@ impl TrackIngest {
     pub fn new(track: Track, settings: TrackSettings, stored: StoredTrack) -> Self {
         let lane = || LaneParts {
             assembler: PartAssembler::new(track, settings.part),
+            closed: None,
             since: None,
             params_index: 0,
         };
@@ -450,16 +454,16 @@ impl TrackIngest {
             self.lanes[at].params_index = params_index;
         }
         let lane = &mut self.lanes[at];
-        let closed = lane.assembler.push(unit);
-        let since = lane.since.unwrap_or(now);
-        lane.since = match lane.assembler.pending_units() {
-            0 => None,
-            _ if closed.is_some() => Some(now),
-            _ => Some(since),
+        let since = *lane.since.get_or_insert(now);
+        let Some(part) = lane.assembler.push(unit) else { return Ok(()) };
+        let Some(before) = lane.closed.take() else {
+            lane.closed = Some(part);
+            return Ok(());
         };
-        if let Some(part) = closed {
-            self.store(part, params_index, since);
-        }
+        // More comes than a part at a time, as after an outage: it shall not wait.
+        lane.since = (lane.assembler.pending_units() > 0).then_some(now);
+        self.store(before, params_index, since);
+        self.store(part, params_index, since);
         Ok(())
     }
 
@@ -474,7 +478,7 @@ impl TrackIngest {
     fn flush_lane(&mut self, at: usize) {
         let lane = &mut self.lanes[at];
         let (since, params_index) = (lane.since.take().unwrap_or_default(), lane.params_index);
-        if let Some(part) = lane.assembler.flush() {
+        for part in [lane.closed.take(), lane.assembler.flush()].into_iter().flatten() {
             self.store(part, params_index, since);
         }
     }

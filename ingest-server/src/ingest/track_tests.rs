@@ -74,6 +74,8 @@ fn nothing_is_acknowledged_before_it_is_recorded() {
     let mut ingest = connected(Track::Video);
     let units: Vec<Unit> = UnitSource::new(Track::Video, 1).take(9).collect();
     ingest.binary(MS, FIRST, message(&units));
+    assert!(ingest.poll_record().is_none(), "a part waits for the moment at which all close");
+    ingest.tick(ingest.poll_timeout().unwrap());
     let (ticket, record) = ingest.poll_record().unwrap();
     assert!(
         matches!(record, Record::Part(PartRecord { part, received, .. }) if part.unit_count == 9 && received == MS)

@@ -2,6 +2,7 @@
 
 mod admission;
 mod tls;
+mod write_limit;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use admission::ConnectionRates;
 
 pub use tls::TlsError;
 pub(crate) use tls::acceptor;
+pub(crate) use write_limit::WriteLimit;
 
 /// Header lines and bytes of one request's head.
 const MAX_HEADERS: usize = 64;
@@ -74,6 +76,7 @@ impl Listener {
             let connection = Connection {
                 app: self.app.clone(),
                 opening: self.bounds.opening,
+                idle: self.bounds.idle,
                 stop: self.stop.clone(),
                 slot,
                 refusal,
@@ -110,6 +113,7 @@ impl Listener {
 struct Connection {
     app: App,
     opening: Duration,
+    idle: Duration,
     stop: Stop,
     slot: ConnectionSlot,
     refusal: Option<ErrorBody>,
@@ -144,8 +148,9 @@ impl Connection {
             .header_read_timeout(self.opening)
             .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD_BYTES);
-        let mut connection =
-            std::pin::pin!(http.serve_connection(TokioIo::new(stream), service).with_upgrades());
+        let mut connection = std::pin::pin!(
+            http.serve_connection(TokioIo::new(WriteLimit::new(stream, self.idle)), service).with_upgrades()
+        );
         tokio::select! {
             // A connection that broke needs no line either.
             _ = connection.as_mut() => return,

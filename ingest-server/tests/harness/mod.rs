@@ -2,12 +2,13 @@
 #![allow(dead_code, clippy::unwrap_used, unreachable_pub, missing_docs)]
 
 pub mod encoded;
+pub mod store;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut as _, Bytes, BytesMut};
 use clap::Parser as _;
 use futures_util::{SinkExt as _, StreamExt as _};
 use ingest_server::Server;
@@ -322,4 +323,19 @@ pub fn hello_with(session: SessionId, track: Track, params: Vec<Params>, key: [u
 /// The first units of a track.
 pub fn units(track: Track, count: usize) -> Vec<Unit> {
     UnitSource::new(track, 1).take(count).collect()
+}
+
+/// The payload of each of [`large_units`].
+pub const LARGE_UNIT_BYTES: usize = 200_000;
+
+/// Video of 48 Mbit/s.
+pub fn large_units(count: usize) -> Vec<Unit> {
+    let large = |unit: Unit| {
+        let mut payload = BytesMut::new();
+        payload.put_u32(LARGE_UNIT_BYTES as u32);
+        payload.put_u8(if unit.key { 0x65 } else { 0x41 });
+        payload.put_bytes(0xaa, LARGE_UNIT_BYTES - 1);
+        Unit { payload: payload.freeze(), ..unit }
+    };
+    UnitSource::new(Track::Video, 1).take(count).map(large).collect()
 }

@@ -16,13 +16,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("capture", &["media"]),
     ("publisher", &["protocol", "media"]),
     ("ingest-server", &["protocol", "media", "settings"]),
-    ("longtake", &["capture", "publisher", "settings"]),
+    ("session", &["capture", "publisher"]),
+    ("longtake", &["session", "settings"]),
     // Those that ship to nobody.
     ("fuzz", &["media"]),
     ("testkit", &["capture", "publisher"]),
     ("bench", &["capture", "publisher", "ingest-server", "settings", "testkit"]),
     // The shell and its plugins.
-    ("src-tauri", &["capture", "publisher"]),
+    ("app", &["session"]),
+    ("longtake-app", &["app"]),
     ("tauri-plugin-*", &["capture"]),
 ];
 
@@ -30,10 +32,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const ONLY_FOR: &[(&str, &[&str])] = &[
     ("axum", &["ingest-server"]),
     ("sqlx", &["ingest-server"]),
-    ("tauri", &["src-tauri", "tauri-plugin-*"]),
+    ("tauri", &["longtake-app", "tauri-plugin-*"]),
     ("nokhwa", &["capture"]),
     ("cpal", &["capture"]),
-    ("anyhow", &["longtake", "ingest-server", "src-tauri", "bench", "testkit", "xtask"]),
+    ("anyhow", &["longtake", "ingest-server", "longtake-app", "bench", "testkit", "xtask"]),
 ];
 
 /// Libraries that do I/O, start tasks or read clocks.
@@ -41,7 +43,7 @@ const IMPURE: &[&str] = &["tokio", "tokio-tungstenite", "hyper", "reqwest", "obj
 const PURE_CRATES: &[&str] = &["protocol", "media"];
 
 /// Test binaries that must not share the machine with other tests.
-const HEAVY: &[&str] = &["crash", "session_60s"];
+const HEAVY: &[&str] = &["app", "crash", "session_60s"];
 const NEXTEST: &str = ".config/nextest.toml";
 
 pub(super) fn check(workspace: &Workspace, files: &[File]) -> Vec<Violation> {

@@ -8,11 +8,13 @@ mod layers;
 mod names;
 mod sources;
 mod text;
+mod web;
 
 use std::fmt;
 
 use anyhow::bail;
 
+use crate::icons;
 use crate::workspace::Workspace;
 
 /// One place that breaks a rule.
@@ -39,7 +41,9 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
     for file in &files {
         violations.extend(names::check(file));
         violations.extend(sources::check(file));
+        violations.extend(web::check(file));
     }
+    violations.extend(stale_icons(workspace)?);
     violations.sort();
     for violation in &violations {
         println!("{violation}");
@@ -49,4 +53,29 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
     }
     println!("{} files keep the house rules", files.len());
     Ok(())
+}
+
+fn stale_icons(workspace: &Workspace) -> anyhow::Result<Vec<Violation>> {
+    let stale = icons::stale(workspace.root())?;
+    Ok(stale
+        .into_iter()
+        .map(|path| Violation {
+            path: format!("{}/{path}", icons::FOLDER),
+            line: 1,
+            rule: "icons",
+            what_to_do: "run `cargo xtask icons` after a change of a drawing, and commit what it makes"
+                .to_owned(),
+        })
+        .collect())
+}
+
+/// What `check` finds in one file: lines and rules.
+#[cfg(test)]
+fn broken_rules(
+    check: impl Fn(&files::File) -> Vec<Violation>,
+    path: &str,
+    text: &str,
+) -> Vec<(usize, &'static str)> {
+    let file = files::File { path: path.to_owned(), text: text.to_owned() };
+    check(&file).into_iter().map(|violation| (violation.line, violation.rule)).collect()
 }

@@ -78,10 +78,7 @@ mod tests {
     use super::*;
 
     fn rules(path: &str, text: &str) -> Vec<(usize, &'static str)> {
-        check(&File { path: path.to_owned(), text: text.to_owned() })
-            .into_iter()
-            .map(|violation| (violation.line, violation.rule))
-            .collect()
+        crate::tidy::broken_rules(check, path, text)
     }
 
     #[test]

@@ -1,20 +1,30 @@
 //! Cameras: a [`Source`] of [`Frame`]s.
 
+pub(crate) mod blank;
 pub mod convert;
 pub mod format;
-mod identity;
 mod jpeg;
-pub(crate) mod nokhwa;
 pub(crate) mod range;
+
+#[cfg(any(target_os = "android", target_os = "ios", test))]
+mod absent;
+#[cfg(not(any(target_os = "android", target_os = "ios")))]
+mod identity;
+#[cfg(not(any(target_os = "android", target_os = "ios")))]
+mod nokhwa;
+
+#[cfg(any(target_os = "android", target_os = "ios"))]
+use self::absent as backend;
+#[cfg(not(any(target_os = "android", target_os = "ios")))]
+use self::nokhwa as backend;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use self::format::Wanted;
-use self::nokhwa::NokhwaCamera;
 use crate::clock::SessionClock;
 use crate::device::{Device, Source, Stop};
-use crate::devices::DeviceChoice;
+use crate::devices::{DeviceChoice, DeviceInfo};
 use crate::error::DeviceError;
 use crate::file::y4m::Y4mCamera;
 use crate::frame::Frame;
@@ -43,6 +53,11 @@ pub fn open(
     source(choice, wanted, clock, &Stop::default(), &Arc::default()).open()
 }
 
+/// The cameras of this machine, by name.
+pub(crate) fn list() -> Result<Vec<DeviceInfo>, DeviceError> {
+    backend::list()
+}
+
 /// The source for a choice. `dropped` counts frames that a real camera delivered in vain.
 pub(crate) fn source(
     choice: &CameraChoice,
@@ -54,7 +69,7 @@ pub(crate) fn source(
     let (clock, stop) = (Arc::clone(clock), stop.clone());
     match choice {
         CameraChoice::Device(choice) => {
-            Box::new(NokhwaCamera::new(choice.clone(), wanted, clock, stop, Arc::clone(dropped)))
+            Box::new(backend::SystemCamera::new(choice.clone(), wanted, clock, stop, Arc::clone(dropped)))
         }
         CameraChoice::Synthetic => {
             Box::new(SyntheticCamera::new(clock, wanted.width, wanted.height, wanted.fps))

@@ -24,8 +24,8 @@ use crate::devices::{DeviceChoice, DeviceInfo};
 use crate::error::{DeviceError, DeviceKind, Phase, classify};
 use crate::frame::Frame;
 
-/// Frames that wait between the camera's thread and the session's.
-const WAITING_FRAMES: usize = 2;
+/// Frames that wait between the camera's thread and the track's, which encodes them: it may be late by a large IDR picture.
+const WAITING_FRAMES: usize = 4;
 
 /// So many buffers in a row that are no pictures make the camera unusable: a second's worth.
 const MAX_BROKEN_IN_A_ROW: u32 = 30;
@@ -34,7 +34,7 @@ const MAX_BROKEN_IN_A_ROW: u32 = 30;
 const MAX_AGE_US: u64 = 1_000_000;
 
 /// A camera of this machine.
-pub(crate) struct NokhwaCamera {
+pub(crate) struct SystemCamera {
     choice: DeviceChoice,
     wanted: Wanted,
     clock: Arc<dyn SessionClock>,
@@ -44,7 +44,7 @@ pub(crate) struct NokhwaCamera {
     name: String,
 }
 
-impl NokhwaCamera {
+impl SystemCamera {
     /// `dropped` counts frames that came while [`WAITING_FRAMES`] were waiting.
     pub(crate) fn new(
         choice: DeviceChoice,
@@ -57,7 +57,7 @@ impl NokhwaCamera {
     }
 }
 
-impl Source<Frame> for NokhwaCamera {
+impl Source<Frame> for SystemCamera {
     fn open(&mut self) -> Result<Box<dyn Device<Frame>>, DeviceError> {
         let (choice, wanted, clock) = (self.choice.clone(), self.wanted, Arc::clone(&self.clock));
         let body = move |outlet: &Outlet<Frame>| capture(&choice, wanted, clock.as_ref(), outlet);

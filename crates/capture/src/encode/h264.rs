@@ -136,6 +136,15 @@ impl VideoEncoder for H264Encoder {
         self.idr_wanted = true;
     }
 
+    fn set_fps(&mut self, fps: u32) {
+        let fps = fps.max(1);
+        if fps != self.fps {
+            self.fps = fps;
+            // Its rate control counts on the rate that it was started with.
+            self.running = None;
+        }
+    }
+
     fn set_bitrate_bps(&mut self, bitrate_bps: u32) -> Result<(), EncodeError> {
         let bitrate_bps = usable(bitrate_bps);
         let raises = bitrate_bps > self.bitrate_bps;

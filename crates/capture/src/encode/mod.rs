@@ -47,6 +47,9 @@ pub trait VideoEncoder: Send {
     /// Makes the next picture that is not skipped an IDR picture.
     fn request_idr(&mut self);
 
+    /// Changes the nominal rate, in frames per second. The next picture is an IDR picture then.
+    fn set_fps(&mut self, fps: u32);
+
     /// Changes the bit rate from the next frame on.
     ///
     /// # Errors

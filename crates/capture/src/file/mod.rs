@@ -1,4 +1,4 @@
-//! Files played as if they were live: a thread reads ahead, the pace is the file's own.
+//! Files played as if they were live, at the pace that is their own.
 
 pub(crate) mod wav;
 pub(crate) mod y4m;
@@ -16,7 +16,10 @@ use crate::error::{DeviceError, DeviceKind, FileError};
 /// The path that means standard input.
 pub const STANDARD_INPUT: &str = "-";
 
-/// Frames or runs of sound that are read ahead.
+/// Far less than a plane of a picture, which is read past the buffer then, straight to its place.
+const BUFFER_BYTES: usize = 1 << 14;
+
+/// Frames or runs of sound that are read ahead of a pipe.
 const READ_AHEAD: usize = 4;
 
 /// A file, or standard input.
@@ -35,12 +38,17 @@ impl Input {
         if self.path == STANDARD_INPUT { "standard input".to_owned() } else { self.path.clone() }
     }
 
+    /// Whether it is a file on a disk: not a pipe, not a device.
+    fn is_file(&self) -> bool {
+        self.path != STANDARD_INPUT && std::fs::metadata(&self.path).is_ok_and(|file| file.is_file())
+    }
+
     fn open(&self) -> Result<Box<dyn Read + Send>, FileError> {
         if self.path == STANDARD_INPUT {
             return Ok(Box::new(BufReader::new(std::io::stdin())));
         }
         match File::open(&self.path) {
-            Ok(file) => Ok(Box::new(BufReader::with_capacity(1 << 18, file))),
+            Ok(file) => Ok(Box::new(BufReader::with_capacity(BUFFER_BYTES, file))),
             Err(error) => Err(self.unreadable(&error)),
         }
     }
@@ -68,21 +76,54 @@ impl Input {
     }
 }
 
-/// Starts to read a file: `read` parses the header, calls [`Outlet::opened`] and gives the items.
-///
-/// # Errors
-/// What opening the file or parsing its header fails with.
-pub(crate) fn read_ahead<T: Send + 'static>(
-    kind: DeviceKind,
-    input: &Input,
-    stop: &Stop,
-    read: impl FnOnce(&Input, Box<dyn Read + Send>, &Outlet<T>) -> Result<(), DeviceError> + Send + 'static,
-) -> Result<DeviceThread<T>, DeviceError> {
-    let own = input.clone();
-    let body = move |outlet: &Outlet<T>| read(&own, own.open()?, outlet);
-    let thread = DeviceThread::spawn(kind, &Gate::default(), READ_AHEAD, &Arc::default(), body)?;
-    thread.wait_until_open(stop)?;
-    Ok(thread)
+/// What a file holds, item by item.
+pub(crate) trait Contents<T>: Send + Sized + 'static {
+    /// Reads up to the first item.
+    fn open(input: Input, reader: Box<dyn Read + Send>) -> Result<Self, FileError>;
+
+    /// Reads the next item; none at the end.
+    fn next(&mut self) -> Result<Option<T>, FileError>;
+}
+
+/// Where items come from.
+enum Feed<T> {
+    /// From a file, which answers at once.
+    File(Box<dyn FnMut() -> Result<Option<T>, FileError> + Send>),
+    /// From a pipe, whose writer may take any time, by a thread that reads ahead.
+    Pipe(DeviceThread<T>),
+}
+
+impl<T: Send + 'static> Feed<T> {
+    fn open<C: Contents<T>>(kind: DeviceKind, input: &Input, stop: &Stop) -> Result<Self, DeviceError> {
+        let own = input.clone();
+        if input.is_file() {
+            let reader = input.open()?;
+            let mut contents = C::open(own, reader)?;
+            return Ok(Self::File(Box::new(move || contents.next())));
+        }
+        let body = move |outlet: &Outlet<T>| {
+            let reader = own.open()?;
+            let mut contents = C::open(own.clone(), reader)?;
+            outlet.opened(own.name());
+            while outlet.wanted() {
+                match contents.next()? {
+                    Some(item) => outlet.give(item),
+                    None => return Ok(()),
+                }
+            }
+            Ok(())
+        };
+        let thread = DeviceThread::spawn(kind, &Gate::default(), READ_AHEAD, &Arc::default(), body)?;
+        thread.wait_until_open(stop)?;
+        Ok(Self::Pipe(thread))
+    }
+
+    fn next(&mut self, patience: Duration) -> Result<Next<T>, DeviceError> {
+        match self {
+            Self::File(next) => Ok(next()?.map_or(Next::Ended, Next::Ready)),
+            Self::Pipe(thread) => thread.next(patience),
+        }
+    }
 }
 
 /// Lets items out when they are due.
@@ -91,7 +132,7 @@ pub(crate) fn read_ahead<T: Send + 'static>(
 /// [`LATE_US`], what follows is due that much later: live sources do not catch up.
 pub(crate) struct Pace<T> {
     clock: Arc<dyn SessionClock>,
-    thread: DeviceThread<T>,
+    feed: Feed<T>,
     held: Option<T>,
     /// When position 0 of the file is due.
     start_us: Option<u64>,
@@ -101,8 +142,18 @@ pub(crate) struct Pace<T> {
 const LATE_US: u64 = 100_000;
 
 impl<T: Send + 'static> Pace<T> {
-    pub(crate) fn new(clock: Arc<dyn SessionClock>, thread: DeviceThread<T>) -> Self {
-        Self { clock, thread, held: None, start_us: None }
+    /// Opens a file, or standard input.
+    ///
+    /// # Errors
+    /// What opening it or parsing its header fails with.
+    pub(crate) fn open<C: Contents<T>>(
+        kind: DeviceKind,
+        input: &Input,
+        clock: &Arc<dyn SessionClock>,
+        stop: &Stop,
+    ) -> Result<Self, DeviceError> {
+        let feed = Feed::open::<C>(kind, input, stop)?;
+        Ok(Self { clock: Arc::clone(clock), feed, held: None, start_us: None })
     }
 
     /// The next item and its capture time. `position_us` tells where the item begins in the file, and
@@ -116,7 +167,7 @@ impl<T: Send + 'static> Pace<T> {
         let give_up_us = self.clock.now_us().saturating_add(duration_us(patience));
         let item = match self.held.take() {
             Some(item) => item,
-            None => match self.thread.next(patience)? {
+            None => match self.feed.next(patience)? {
                 Next::Ready(item) => item,
                 Next::Nothing => return Ok(Next::Nothing),
                 Next::Ended => return Ok(Next::Ended),

@@ -8,17 +8,16 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Input, Pace, read_ahead};
+use super::{Contents, Input, Pace};
 use crate::clock::SessionClock;
 use crate::device::{Device, Next, Persistence, Source, Stop};
-use crate::device_thread::Outlet;
 use crate::error::{DeviceError, DeviceKind, FileError};
 use crate::microphone::remix::remix;
 use crate::microphone::resample::Resampler;
 use crate::pcm::{PcmBlock, samples_us};
 
-/// How much sound is delivered at once, in ms.
-const BLOCK_MS: u32 = 10;
+/// How much sound is delivered at once, in ms: a packet's worth, so that each wakes its thread once.
+const BLOCK_MS: u32 = 20;
 
 /// A WAV file as a microphone.
 pub(crate) struct WavMicrophone {
@@ -36,14 +35,8 @@ impl WavMicrophone {
 
 impl Source<PcmBlock> for WavMicrophone {
     fn open(&mut self) -> Result<Box<dyn Device<PcmBlock>>, DeviceError> {
-        let thread = read_ahead(DeviceKind::Microphone, &self.input, &self.stop, read)?;
-        Ok(Box::new(OpenFile {
-            pace: Pace::new(Arc::clone(&self.clock), thread),
-            channels: self.channels,
-            position: 0,
-            resampler: None,
-            ended: false,
-        }))
+        let pace = Pace::open::<Sounds>(DeviceKind::Microphone, &self.input, &self.clock, &self.stop)?;
+        Ok(Box::new(OpenFile { pace, channels: self.channels, position: 0, resampler: None, ended: false }))
     }
 
     fn persistence(&self) -> Persistence {
@@ -153,27 +146,43 @@ struct Format {
     rate_hz: u32,
 }
 
-fn read(
-    input: &Input,
-    mut reader: Box<dyn Read + Send>,
-    outlet: &Outlet<FileSound>,
-) -> Result<(), DeviceError> {
-    let (format, mut left) = read_header(input, &mut reader)?;
-    outlet.opened(input.name());
-    let frame_bytes = format.coding.bytes() * usize::from(format.channels);
-    let samples = (format.rate_hz * BLOCK_MS / 1000).max(1) as usize;
-    let mut bytes = vec![0; samples * frame_bytes];
-    while outlet.wanted() {
-        let wanted = left.map_or(bytes.len(), |left| bytes.len().min(left.try_into().unwrap_or(usize::MAX)));
-        let filled = input.read_up_to(&mut reader, &mut bytes[..wanted])?;
-        let whole = filled / frame_bytes * frame_bytes;
-        if whole == 0 {
-            return Ok(());
-        }
-        left = left.map(|left| left - filled as u64);
-        outlet.give(FileSound { samples: format.coding.decode(&bytes[..whole]), format });
+impl Format {
+    /// One PCM sample of each channel.
+    fn frame_bytes(self) -> usize {
+        self.coding.bytes() * usize::from(self.channels)
     }
-    Ok(())
+}
+
+/// The sound of a file.
+struct Sounds {
+    input: Input,
+    reader: Box<dyn Read + Send>,
+    format: Format,
+    /// Bytes up to the end; `None` when the writer did not know.
+    left: Option<u64>,
+    buffer: Vec<u8>,
+}
+
+impl Contents<FileSound> for Sounds {
+    fn open(input: Input, mut reader: Box<dyn Read + Send>) -> Result<Self, FileError> {
+        let (format, left) = read_header(&input, &mut reader)?;
+        let samples = (format.rate_hz * BLOCK_MS / 1000).max(1) as usize;
+        let buffer = vec![0; samples * format.frame_bytes()];
+        Ok(Self { input, reader, format, left, buffer })
+    }
+
+    fn next(&mut self) -> Result<Option<FileSound>, FileError> {
+        let room = self.buffer.len();
+        let wanted = self.left.map_or(room, |left| room.min(left.try_into().unwrap_or(usize::MAX)));
+        let filled = self.input.read_up_to(&mut self.reader, &mut self.buffer[..wanted])?;
+        let whole = filled / self.format.frame_bytes() * self.format.frame_bytes();
+        if whole == 0 {
+            return Ok(None);
+        }
+        self.left = self.left.map(|left| left - filled as u64);
+        let (format, samples) = (self.format, self.format.coding.decode(&self.buffer[..whole]));
+        Ok(Some(FileSound { samples, format }))
+    }
 }
 
 /// Reads up to the first PCM sample. The second value is how many bytes of them there are, `None` when

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use protocol::limits::MAX_PICTURE_SIDE;
 
-use super::{Input, Pace, read_ahead};
+use super::{Contents, Input, Pace};
 use crate::camera::range::limit_range;
 use crate::clock::SessionClock;
 use crate::device::{Device, Next, Persistence, Source, Stop};
-use crate::device_thread::Outlet;
 use crate::error::{DeviceError, DeviceKind, FileError};
 use crate::frame::{Frame, I420, PicturePool};
 
@@ -32,8 +31,8 @@ impl Y4mCamera {
 
 impl Source<Frame> for Y4mCamera {
     fn open(&mut self) -> Result<Box<dyn Device<Frame>>, DeviceError> {
-        let thread = read_ahead(DeviceKind::Camera, &self.input, &self.stop, read)?;
-        Ok(Box::new(OpenFile { pace: Pace::new(Arc::clone(&self.clock), thread), next_number: 0 }))
+        let pace = Pace::open::<Pictures>(DeviceKind::Camera, &self.input, &self.clock, &self.stop)?;
+        Ok(Box::new(OpenFile { pace, next_number: 0 }))
     }
 
     fn persistence(&self) -> Persistence {
@@ -92,27 +91,30 @@ struct Header {
     full_range: bool,
 }
 
-fn read(
-    input: &Input,
-    mut reader: Box<dyn Read + Send>,
-    outlet: &Outlet<FilePicture>,
-) -> Result<(), DeviceError> {
-    let line = line(input, &mut reader)?.ok_or_else(|| input.malformed("Y4M", "it is empty"))?;
-    let header = parse_header(input, &line)?;
-    outlet.opened(input.name());
-    let mut pool = PicturePool::default();
-    while outlet.wanted() {
-        let Some(line) = self::line(input, &mut reader)? else { return Ok(()) };
-        if !line.starts_with(b"FRAME") {
-            return Err(input.malformed("Y4M", "a picture does not begin with FRAME").into());
-        }
-        let Some(picture) = read_picture(input, &mut reader, &header, &mut pool)? else {
-            // A recording that was cut off ends with a piece of a picture.
-            return Ok(());
-        };
-        outlet.give(FilePicture { picture, rate: header.rate });
+/// The pictures of a file.
+struct Pictures {
+    input: Input,
+    reader: Box<dyn Read + Send>,
+    header: Header,
+    pool: PicturePool,
+}
+
+impl Contents<FilePicture> for Pictures {
+    fn open(input: Input, mut reader: Box<dyn Read + Send>) -> Result<Self, FileError> {
+        let line = line(&input, &mut reader)?.ok_or_else(|| input.malformed("Y4M", "it is empty"))?;
+        let header = parse_header(&input, &line)?;
+        Ok(Self { input, reader, header, pool: PicturePool::default() })
     }
-    Ok(())
+
+    fn next(&mut self) -> Result<Option<FilePicture>, FileError> {
+        let Some(line) = line(&self.input, &mut self.reader)? else { return Ok(None) };
+        if !line.starts_with(b"FRAME") {
+            return Err(self.input.malformed("Y4M", "a picture does not begin with FRAME"));
+        }
+        // A recording that was cut off ends with a piece of a picture.
+        let picture = read_picture(&self.input, &mut self.reader, &self.header, &mut self.pool)?;
+        Ok(picture.map(|picture| FilePicture { picture, rate: self.header.rate }))
+    }
 }
 
 /// The next picture; `None` when the file ends before it is whole.

@@ -1,35 +1,29 @@
-//! The two threads of the audio track.
+//! The sound: runs of PCM become packets of 20 ms, and those numbered units.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use protocol::Track;
 use protocol::codec::Params;
 use protocol::unit::{Lane, Unit};
 
+use super::CaptureEvent;
 use super::event::Failure;
-use super::stats::count;
-use super::{CaptureEvent, Controls, StartError, spawn_thread, tell};
+use super::inputs::Mute;
+use super::stats::{Counters, count};
+use super::take::{Coder, Outbox};
+use crate::clock::SessionClock;
 use crate::encode::AudioEncoder;
 use crate::encode::opus::PACKET_DURATION_90K;
 use crate::encode::packets::{Output, Packet, Packets};
-use crate::level::level;
-use crate::pcm::{PcmBlock, SAMPLE_RATE_HZ};
-use crate::supervise::{Step, Supervisor};
+use crate::microphone::remix::remix;
+use crate::pcm::PcmBlock;
 
 const TRACK: Track = Track::Audio;
 
-/// Runs of sound that wait for the encoder: one to two seconds. When it is full, the newest is dropped.
-const SOUND_CAPACITY: usize = 100;
-
-/// PCM samples per channel that one level event covers: 20 ms.
-const LEVEL_SAMPLES: usize = SAMPLE_RATE_HZ as usize / 50;
-
-/// What other threads want of the encoder.
+/// What other threads want of the encoder. 0: no change is wanted.
 #[derive(Debug, Clone, Default)]
 pub(super) struct AudioControl {
-    /// 0: no change is wanted.
     bitrate_bps: Arc<AtomicU32>,
 }
 
@@ -39,155 +33,109 @@ impl AudioControl {
     }
 }
 
-/// What the microphone thread hands to the encoder's.
-enum Sound {
-    Block(PcmBlock),
-    /// The device was away before the next block.
-    Restored,
-    Failed(Failure),
-}
-
-pub(super) fn spawn(
-    microphone: Supervisor<PcmBlock>,
+/// Encodes sound in contiguous packets.
+pub(super) struct AudioCoder {
     encoder: Box<dyn AudioEncoder>,
     channels: u8,
-    controls: &Controls,
-    events: &SyncSender<CaptureEvent>,
-) -> Result<(), StartError> {
-    let (queue, sounds) = sync_channel(SOUND_CAPACITY);
-    let (microphone_controls, microphone_events) = (controls.clone(), events.clone());
-    let (controls, events) = (controls.clone(), events.clone());
-    spawn_thread(TRACK, "microphone", move || {
-        capture(microphone, &queue, &microphone_controls, &microphone_events);
-    })?;
-    spawn_thread(TRACK, "encoder", move || {
-        let mut coder = Coder { encoder, controls, events, next: 0 };
-        let failure = coder.run(&sounds, channels).err();
-        tell(&coder.events, CaptureEvent::Ended { track: TRACK, units: coder.next, failure });
-    })
-}
-
-/// The microphone thread: hands sound on until the session stops, the source ends, or nobody reads.
-fn capture(
-    mut microphone: Supervisor<PcmBlock>,
-    queue: &SyncSender<Sound>,
-    controls: &Controls,
-    events: &SyncSender<CaptureEvent>,
-) {
-    let mut metered = Vec::with_capacity(2 * LEVEL_SAMPLES);
-    while !controls.stop.is_requested() {
-        match microphone.step() {
-            Step::Item(block) => {
-                metered.extend_from_slice(&block.samples);
-                if metered.len() >= LEVEL_SAMPLES * usize::from(block.channels) {
-                    if events.try_send(CaptureEvent::Level(level(&metered))).is_err() {
-                        count(&controls.counters.levels_dropped, 1);
-                    }
-                    metered.clear();
-                }
-                match queue.try_send(Sound::Block(block)) {
-                    Ok(()) => {}
-                    Err(TrySendError::Full(_)) => count(&controls.counters.sound_dropped, 1),
-                    Err(TrySendError::Disconnected(_)) => return,
-                }
-            }
-            Step::Lost(error) => {
-                tracing::warn!(%error, "microphone lost");
-                if !tell(events, CaptureEvent::DeviceLost { track: TRACK, error }) {
-                    return;
-                }
-            }
-            Step::Restored { away_us } => {
-                tracing::info!(away_ms = away_us / 1000, "microphone is back");
-                let told = tell(events, CaptureEvent::DeviceRestored { track: TRACK, away_us });
-                if !told || queue.send(Sound::Restored).is_err() {
-                    return;
-                }
-            }
-            Step::Idle => {}
-            Step::Ended => return,
-            Step::Failed(error) => {
-                let _ = queue.send(Sound::Failed(error.into()));
-                return;
-            }
-        }
-    }
-}
-
-/// The encoder thread.
-struct Coder {
-    encoder: Box<dyn AudioEncoder>,
-    controls: Controls,
-    events: SyncSender<CaptureEvent>,
+    control: AudioControl,
+    mute: Mute,
+    counters: Arc<Counters>,
+    clock: Arc<dyn SessionClock>,
+    /// When the session begins, on the clock that sound is stamped by.
+    origin_us: u64,
+    packets: Packets,
+    /// Kept for its memory.
+    ready: Vec<Output>,
     next: u64,
 }
 
-impl Coder {
-    /// Encodes what is in the queue until its other end is gone and it is empty.
-    fn run(&mut self, sounds: &Receiver<Sound>, channels: u8) -> Result<(), Failure> {
-        let mut packets = Packets::new(channels);
-        let mut out = Vec::new();
-        let mut failure = None;
-        for sound in sounds {
-            match sound {
-                Sound::Block(block) => packets.push(block, &mut out),
-                Sound::Restored => packets.device_restored(),
-                Sound::Failed(reason) => failure = Some(reason),
-            }
-            if !self.emit(&mut out)? {
-                return Ok(());
-            }
-        }
-        packets.flush(&mut out);
-        self.emit(&mut out)?;
-        failure.map_or(Ok(()), Err)
+impl AudioCoder {
+    pub(super) fn new(
+        encoder: Box<dyn AudioEncoder>,
+        channels: u8,
+        control: AudioControl,
+        mute: Mute,
+        counters: Arc<Counters>,
+        clock: Arc<dyn SessionClock>,
+        origin_us: u64,
+    ) -> Self {
+        let (packets, ready) = (Packets::new(channels), Vec::new());
+        Self { encoder, channels, control, mute, counters, clock, origin_us, packets, ready, next: 0 }
     }
 
-    /// Encodes and tells. `false` when nobody reads any more.
-    fn emit(&mut self, out: &mut Vec<Output>) -> Result<bool, Failure> {
-        for output in out.drain(..) {
-            let packet = match output {
-                Output::Packet(packet) => packet,
+    fn emit(&mut self, out: &mut Outbox) -> Result<(), Failure> {
+        let mut ready = std::mem::take(&mut self.ready);
+        for output in ready.drain(..) {
+            match output {
+                Output::Packet(packet) => self.encode_packet(&packet, out)?,
                 Output::Resynchronised { shift_us } => {
                     tracing::info!(shift_ms = shift_us / 1000, "sound set to the clock");
-                    if !tell(&self.events, CaptureEvent::Resynchronised { shift_us }) {
-                        return Ok(false);
-                    }
-                    continue;
+                    out.tell(CaptureEvent::Resynchronised { shift_us });
                 }
-            };
-            match self.controls.audio.bitrate_bps.swap(0, Ordering::AcqRel) {
-                0 => {}
-                bitrate_bps => self.encoder.set_bitrate_bps(bitrate_bps)?,
-            }
-            if self.next == 0 {
-                let params = Params { from_unit: 0, parameters: self.encoder.parameters() };
-                if !tell(&self.events, CaptureEvent::Parameters { track: TRACK, params }) {
-                    return Ok(false);
-                }
-            }
-            let unit = self.encode(&packet)?;
-            if !tell(&self.events, CaptureEvent::Unit { track: TRACK, unit }) {
-                return Ok(false);
             }
         }
-        Ok(true)
+        self.ready = ready;
+        Ok(())
     }
 
-    fn encode(&mut self, packet: &Packet) -> Result<Unit, Failure> {
+    fn encode_packet(&mut self, packet: &Packet, out: &mut Outbox) -> Result<(), Failure> {
+        match self.control.bitrate_bps.swap(0, Ordering::AcqRel) {
+            0 => {}
+            bitrate_bps => self.encoder.set_bitrate_bps(bitrate_bps)?,
+        }
+        if self.next == 0 {
+            let params = Params { from_unit: 0, parameters: self.encoder.parameters() };
+            out.tell(CaptureEvent::Parameters { track: TRACK, params });
+        }
+        let begun_us = self.clock.now_us();
         let payload = self.encoder.encode(&packet.samples)?;
-        count(&self.controls.counters.audio_units, 1);
-        count(&self.controls.counters.audio_bytes, payload.len());
-        let number = self.next;
-        self.next += 1;
-        Ok(Unit {
+        count(&self.counters.audio_encode_us, self.clock.now_us().saturating_sub(begun_us));
+        count(&self.counters.audio_units, 1);
+        count(&self.counters.audio_bytes, payload.len() as u64);
+        let unit = Unit {
             lane: Lane::Live,
             key: true,
-            number,
+            number: self.next,
             pts_90k: packet.pts_90k,
             duration_90k: PACKET_DURATION_90K,
             capture_us: packet.capture_us,
             payload,
-        })
+        };
+        self.next += 1;
+        out.tell(CaptureEvent::Unit { track: TRACK, unit });
+        Ok(())
+    }
+}
+
+impl Coder<PcmBlock> for AudioCoder {
+    fn encode(&mut self, block: PcmBlock, out: &mut Outbox) -> Result<(), Failure> {
+        // Sound from before the session is not of the session.
+        let Some(capture_us) = block.capture_us.checked_sub(self.origin_us) else { return Ok(()) };
+        let mut samples = block.samples;
+        if block.channels != self.channels {
+            samples = remix(&samples, block.channels.into(), self.channels);
+        }
+        if self.mute.is_on() {
+            samples.fill(0.0);
+        }
+        self.packets.push(PcmBlock { samples, channels: self.channels, capture_us }, &mut self.ready);
+        self.emit(out)
+    }
+
+    fn dropped(&mut self) {
+        count(&self.counters.sound_dropped, 1);
+    }
+
+    fn restored(&mut self) {
+        self.packets.device_restored();
+    }
+
+    fn finish(&mut self, out: &mut Outbox) -> Result<(), Failure> {
+        self.packets.flush(&mut self.ready);
+        self.emit(out)
+    }
+
+    fn units(&self) -> u64 {
+        self.next
     }
 }

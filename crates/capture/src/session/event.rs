@@ -24,7 +24,8 @@ pub enum CaptureEvent {
         /// The unit, in the live lane.
         unit: Unit,
     },
-    /// How loud the microphone is, about fifty times a second. Left out when the reader is slow.
+    /// How loud the microphone is, about fifty times a second. Left out when the reader is slow, and in a session
+    /// on [`Inputs`](crate::Inputs), which tell it themselves.
     Level(Level),
     /// The track's device was lost, or is lost for another reason than before. It is opened again as soon as
     /// it can be; the other track goes on.
@@ -40,6 +41,19 @@ pub enum CaptureEvent {
         track: Track,
         /// How long nothing was captured, in µs.
         away_us: u64,
+    },
+    /// A person has switched the track's device off: dark pictures come instead, until
+    /// [`DeviceSwitched`](Self::DeviceSwitched) says that one is on again.
+    SwitchedOff {
+        /// The track.
+        track: Track,
+    },
+    /// Another device has taken the place of the track's, or the same one was opened anew.
+    DeviceSwitched {
+        /// The track.
+        track: Track,
+        /// Its plain name.
+        name: String,
     },
     /// Sound was lost between the microphone and here (positive), or there was more of it than time had
     /// passed (negative); the count of PCM samples was set to the session's clock.

@@ -1,47 +1,57 @@
-//! A capture session: sources, encoders and the threads between them.
+//! A capture session: sources, encoders and the thread of each track.
 //!
 //! ```text
-//! camera thread ──▶ frames (bounded, drops when full) ──▶ encoder thread ──▶ events (bounded, waits)
-//!        └────────▶ preview (newest only)
-//! microphone thread ──▶ sound (bounded, drops when full) ──▶ encoder thread ──▶ the same events
+//! camera ──▶ frame ──▶ preview (newest only) ──▶ encoder ──▶ events (bounded)
+//! microphone ──▶ sound ──▶ level ──▶ encoder ──▶ the same events
 //! ```
-//! A reader of events that is too slow makes the encoders wait; raw frames and raw sound are then dropped *before*
-//! they are encoded, and counted. What has been encoded is never dropped.
+//! One thread a track takes what its device delivers, shows it, encodes it and tells the unit: nothing is handed from
+//! one thread to another but what a device's own thread delivers. While a reader of events is too slow, raw frames and
+//! raw sound are dropped *before* they are encoded, and counted. What has been encoded is never dropped.
 
 mod audio;
 mod event;
+mod input;
+mod inputs;
 mod preview;
 mod stats;
+mod take;
 mod video;
 
+use std::fmt;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 pub use event::{CaptureEvent, Failure};
+pub use inputs::{AudioEncoding, CameraInput, Encoding, InputEvent, Inputs, MicrophoneInput, VideoEncoding};
 pub use preview::Preview;
 use protocol::Track;
 pub use stats::Stats;
 
-use self::audio::AudioControl;
-use self::stats::Counters;
-use self::video::VideoControl;
+use self::audio::{AudioCoder, AudioControl};
+use self::input::{Input, Watch};
+use self::inputs::{Mute, audio_take, video_take};
+use self::stats::{Counters, Missed};
+use self::video::{VideoCoder, VideoControl};
 use crate::camera::format::Wanted;
 use crate::camera::{self, CameraChoice};
 use crate::clock::SessionClock;
-use crate::device::{Source, Stop};
-use crate::encode::h264::H264Encoder;
-use crate::encode::opus::{OpusEncoder, default_bitrate_bps};
-use crate::encode::{AudioEncoder, EncodeError, VideoEncoder};
+use crate::device::Stop;
+use crate::encode::EncodeError;
+use crate::encode::opus::default_bitrate_bps;
 use crate::error::{DeviceError, DeviceKind};
 use crate::frame::Frame;
+use crate::level::level;
 use crate::microphone::{self, MicrophoneChoice};
-use crate::pcm::PcmBlock;
+use crate::pcm::{PcmBlock, SAMPLE_RATE_HZ};
 use crate::quality::Quality;
 use crate::supervise::Supervisor;
 
 /// Events that wait for their reader: about two seconds of both tracks.
 pub const EVENT_CAPACITY: usize = 256;
+
+/// PCM samples per channel that one level covers: 20 ms.
+const LEVEL_SAMPLES: usize = SAMPLE_RATE_HZ as usize / 50;
 
 /// What to capture. At least one of the two tracks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -136,35 +146,93 @@ pub enum StartError {
 /// without the other.
 pub fn start(config: &Config, clock: Arc<dyn SessionClock>) -> Result<Session, StartError> {
     config.check()?;
-    let mut parts = Parts::default();
+    let encoding = config.encoding();
     let stop = Stop::default();
-    let counters = Arc::new(Counters::default());
-    if let Some(video) = &config.video {
+    let (frames_missed, sound_missed) = (Arc::default(), Arc::default());
+    let counters = Counters {
+        frames_missed: Missed::from_now(&frames_missed),
+        sound_missed: Missed::from_now(&sound_missed),
+        ..Counters::default()
+    };
+    let controls = Controls::new(stop.clone(), counters, Preview::default());
+    let (sender, events) = sync_channel(EVENT_CAPACITY);
+    // Both devices are opened before a thread runs, so that a failure leaves nothing behind.
+    let camera = config.video.as_ref().map(|video| {
         let wanted = Wanted { width: video.width, height: video.height, fps: video.fps };
-        let camera = camera::source(&video.camera, wanted, &clock, &stop, &counters.frames_dropped);
-        let encoder = Box::new(H264Encoder::new(video.fps, video.bitrate_bps));
-        parts.video = Some(VideoParts { camera, encoder, fps: video.fps });
+        let source = camera::source(&video.camera, wanted, &clock, &stop, &frames_missed);
+        Supervisor::open(DeviceKind::Camera, source, Arc::clone(&clock), stop.clone())
+    });
+    let camera = camera.transpose()?;
+    let microphone = config.audio.as_ref().map(|audio| {
+        let source = microphone::source(&audio.microphone, audio.channels, &clock, &stop, &sound_missed);
+        Supervisor::open(DeviceKind::Microphone, source, Arc::clone(&clock), stop.clone())
+    });
+    let microphone = microphone.transpose()?;
+    let video_take = encoding.video.map(|video| video_take(video, &controls, &clock, 0, &sender));
+    let audio_take = encoding
+        .audio
+        .map(|audio| audio_take(audio, &Mute::default(), &controls, &clock, 0, &sender))
+        .transpose()?;
+    let mut session = Session::new(events, controls.clone(), Arc::clone(&clock), 0);
+    session.camera_name = camera.as_ref().map(Supervisor::name);
+    session.microphone_name = microphone.as_ref().map(Supervisor::name);
+    // Nobody can command these threads any more, so that they end with their takes.
+    if camera.is_some() {
+        Input {
+            track: Track::Video,
+            clock: Arc::clone(&clock),
+            commands: sync_channel(0).1,
+            watch: video_watch(controls.preview()),
+            listener: None,
+            device: camera,
+            is_stand_in: false,
+            take: video_take,
+        }
+        .spawn()?;
     }
-    if let Some(audio) = &config.audio {
-        let dropped = &counters.sound_dropped;
-        let microphone = microphone::source(&audio.microphone, audio.channels, &clock, &stop, dropped);
-        let encoder = Box::new(OpusEncoder::new(audio.channels, audio.bitrate_bps)?);
-        parts.audio = Some(AudioParts { microphone, encoder, channels: audio.channels });
+    if microphone.is_some() {
+        Input {
+            track: Track::Audio,
+            clock,
+            commands: sync_channel(0).1,
+            watch: audio_watch(),
+            listener: None,
+            device: microphone,
+            is_stand_in: false,
+            take: audio_take,
+        }
+        .spawn()?;
     }
-    start_parts(parts, clock, stop, counters)
+    Ok(session)
 }
 
 impl Config {
+    fn encoding(&self) -> Encoding {
+        let video = self.video.as_ref();
+        let audio = self.audio.as_ref();
+        Encoding {
+            video: video.map(|video| VideoEncoding { fps: video.fps, bitrate_bps: video.bitrate_bps }),
+            audio: audio
+                .map(|audio| AudioEncoding { channels: audio.channels, bitrate_bps: audio.bitrate_bps }),
+        }
+    }
+
+    fn check(&self) -> Result<(), StartError> {
+        self.encoding().check()?;
+        if let Some(video) = &self.video {
+            within("a width", video.width, 64..=3840, "64 to 3840 pixels")?;
+            within("a height", video.height, 64..=2160, "64 to 2160 pixels")?;
+        }
+        Ok(())
+    }
+}
+
+impl Encoding {
     fn check(&self) -> Result<(), StartError> {
         if self.video.is_none() && self.audio.is_none() {
             return Err(StartError::NoTrack);
         }
-        let within = |what, value, range: std::ops::RangeInclusive<u32>, allowed| {
-            if range.contains(&value) { Ok(()) } else { Err(StartError::OutOfRange { what, value, allowed }) }
-        };
         if let Some(video) = &self.video {
-            within("a width", video.width, 64..=3840, "64 to 3840 pixels")?;
-            within("a height", video.height, 64..=2160, "64 to 2160 pixels")?;
             within("a frame rate", video.fps, 1..=120, "1 to 120 frames per second")?;
             within("a video bit rate", video.bitrate_bps, 50_000..=100_000_000, "50 kbit/s to 100 Mbit/s")?;
         }
@@ -176,86 +244,81 @@ impl Config {
     }
 }
 
-/// What a session is made of; tests put in their own.
-#[derive(Default)]
-pub(crate) struct Parts {
-    pub(crate) video: Option<VideoParts>,
-    pub(crate) audio: Option<AudioParts>,
+fn within(
+    what: &'static str,
+    value: u32,
+    range: std::ops::RangeInclusive<u32>,
+    allowed: &'static str,
+) -> Result<(), StartError> {
+    if range.contains(&value) { Ok(()) } else { Err(StartError::OutOfRange { what, value, allowed }) }
 }
 
-pub(crate) struct VideoParts {
-    pub(crate) camera: Box<dyn Source<Frame>>,
-    pub(crate) encoder: Box<dyn VideoEncoder>,
-    pub(crate) fps: u32,
+/// Puts each frame where the preview is fetched.
+fn video_watch(preview: Preview) -> Watch<Frame> {
+    Box::new(move |frame| {
+        preview.put(frame.clone());
+        None
+    })
 }
 
-pub(crate) struct AudioParts {
-    pub(crate) microphone: Box<dyn Source<PcmBlock>>,
-    pub(crate) encoder: Box<dyn AudioEncoder>,
-    pub(crate) channels: u8,
-}
-
-pub(crate) fn start_parts(
-    parts: Parts,
-    clock: Arc<dyn SessionClock>,
-    stop: Stop,
-    counters: Arc<Counters>,
-) -> Result<Session, StartError> {
-    let (sender, events) = sync_channel(EVENT_CAPACITY);
-    let controls = Controls {
-        stop: stop.clone(),
-        video: VideoControl::default(),
-        audio: AudioControl::default(),
-        counters,
-        preview: Preview::default(),
-    };
-    // Both devices are opened before a thread runs, so that a failure leaves nothing behind.
-    let camera = parts.video.map(|parts| {
-        let supervisor =
-            Supervisor::open(DeviceKind::Camera, parts.camera, Arc::clone(&clock), stop.clone())?;
-        Ok::<_, StartError>((supervisor, parts.encoder, parts.fps))
-    });
-    let camera = camera.transpose()?;
-    let microphone = parts.audio.map(|parts| {
-        let supervisor = Supervisor::open(DeviceKind::Microphone, parts.microphone, clock, stop)?;
-        Ok::<_, StartError>((supervisor, parts.encoder, parts.channels))
-    });
-    let microphone = microphone.transpose()?;
-    let camera_name = camera.as_ref().map(|(supervisor, ..)| supervisor.name());
-    let microphone_name = microphone.as_ref().map(|(supervisor, ..)| supervisor.name());
-    let session = Session { events: Some(events), controls: controls.clone(), camera_name, microphone_name };
-    if let Some((supervisor, encoder, fps)) = camera {
-        video::spawn(supervisor, encoder, fps, &controls, &sender)?;
-    }
-    if let Some((supervisor, encoder, channels)) = microphone {
-        audio::spawn(supervisor, encoder, channels, &controls, &sender)?;
-    }
-    Ok(session)
+/// Meters the sound in runs of 20 ms or a little more.
+fn audio_watch() -> Watch<PcmBlock> {
+    let mut metered: Vec<f32> = Vec::new();
+    Box::new(move |block| {
+        metered.extend_from_slice(&block.samples);
+        let enough = metered.len() >= LEVEL_SAMPLES * usize::from(block.channels);
+        enough.then(|| {
+            let level = level(&metered);
+            metered.clear();
+            level
+        })
+    })
 }
 
 /// A running capture session. Dropping it stops it at once; what its reader has not fetched is gone then.
-#[derive(Debug)]
 pub struct Session {
-    /// `None` only while it is dropped.
-    events: Option<Receiver<CaptureEvent>>,
+    events: Receiver<CaptureEvent>,
     controls: Controls,
+    clock: Arc<dyn SessionClock>,
+    origin_us: u64,
     camera_name: Option<String>,
     microphone_name: Option<String>,
 }
 
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("controls", &self.controls).finish_non_exhaustive()
+    }
+}
+
 impl Session {
+    fn new(
+        events: Receiver<CaptureEvent>,
+        controls: Controls,
+        clock: Arc<dyn SessionClock>,
+        origin_us: u64,
+    ) -> Self {
+        Self { events, controls, clock, origin_us, camera_name: None, microphone_name: None }
+    }
+
+    /// Microseconds since the session's start, as its units' capture times are.
+    #[must_use]
+    pub fn now_us(&self) -> u64 {
+        self.clock.now_us().saturating_sub(self.origin_us)
+    }
+
     /// The events, as they come. The iterator ends when both tracks have ended: of themselves, or after
     /// [`stop`](Self::stop), and then only after every encoded unit has come out.
     pub fn events(&self) -> impl Iterator<Item = CaptureEvent> {
-        self.events.iter().flatten()
+        self.events.iter()
     }
 
     /// The next event, if one comes within `patience`.
     pub fn next_event(&self, patience: Duration) -> Wait {
-        match self.events.as_ref().map(|events| events.recv_timeout(patience)) {
-            Some(Ok(event)) => Wait::Event(event),
-            Some(Err(RecvTimeoutError::Timeout)) => Wait::Nothing,
-            Some(Err(RecvTimeoutError::Disconnected)) | None => Wait::Ended,
+        match self.events.recv_timeout(patience) {
+            Ok(event) => Wait::Event(event),
+            Err(RecvTimeoutError::Timeout) => Wait::Nothing,
+            Err(RecvTimeoutError::Disconnected) => Wait::Ended,
         }
     }
 
@@ -280,13 +343,13 @@ impl Session {
         self.controls.clone()
     }
 
-    /// The plain name of the camera; `None` without a video track.
+    /// The plain name of the camera with which it was [started](start); `None` without a video track.
     #[must_use]
     pub fn camera_name(&self) -> Option<&str> {
         self.camera_name.as_deref()
     }
 
-    /// The plain name of the microphone; `None` without an audio track.
+    /// The plain name of the microphone with which it was [started](start); `None` without an audio track.
     #[must_use]
     pub fn microphone_name(&self) -> Option<&str> {
         self.microphone_name.as_deref()
@@ -321,6 +384,11 @@ pub struct Controls {
 }
 
 impl Controls {
+    fn new(stop: Stop, counters: Counters, preview: Preview) -> Self {
+        let (video, audio) = (VideoControl::default(), AudioControl::default());
+        Self { stop, video, audio, counters: Arc::new(counters), preview }
+    }
+
     /// Asks the session to stop; see [`Session::stop`].
     pub fn stop(&self) {
         self.stop.request();
@@ -335,6 +403,12 @@ impl Controls {
     /// beyond becomes the nearest of these.
     pub fn set_video_bitrate_bps(&self, bitrate_bps: u32) {
         self.video.set_bitrate_bps(bitrate_bps);
+    }
+
+    /// Changes the frame rate that the encoder counts on, from the next frame on, which becomes an IDR picture. The
+    /// camera's own rate is another matter.
+    pub fn set_video_fps(&self, fps: u32) {
+        self.video.set_fps(fps);
     }
 
     /// Changes the audio bit rate from the next packet on, within 6 to 510 kbit/s.
@@ -353,17 +427,4 @@ impl Controls {
     pub fn preview(&self) -> Preview {
         self.preview.clone()
     }
-}
-
-/// Sends an event, waiting for room. `false` when nobody reads any more.
-fn tell(events: &SyncSender<CaptureEvent>, event: CaptureEvent) -> bool {
-    events.send(event).is_ok()
-}
-
-fn spawn_thread(track: Track, role: &str, body: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
-    std::thread::Builder::new()
-        .name(format!("{track} {role}"))
-        .spawn(body)
-        .map(drop)
-        .map_err(|error| StartError::Thread(error.to_string()))
 }

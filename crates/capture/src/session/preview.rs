@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use crate::frame::Frame;
 #[derive(Debug, Clone, Default)]
 pub struct Preview {
     slot: Arc<(Mutex<Option<Frame>>, Condvar)>,
+    frames: Arc<AtomicU64>,
 }
 
 impl Preview {
@@ -26,7 +28,14 @@ impl Preview {
         waited.unwrap_or_else(PoisonError::into_inner).0.take()
     }
 
+    /// How many frames have come so far, fetched or not.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        self.frames.load(Ordering::Relaxed)
+    }
+
     pub(super) fn put(&self, frame: Frame) {
+        self.frames.fetch_add(1, Ordering::Relaxed);
         // The replaced frame is freed after the lock is.
         let replaced = self.slot.0.lock().unwrap_or_else(PoisonError::into_inner).replace(frame);
         self.slot.1.notify_one();

@@ -14,27 +14,52 @@ pub struct Stats {
     pub video_units: u64,
     /// Bytes of the video units' payloads.
     pub video_bytes: u64,
+    /// The time that encoding the picture took, in µs.
+    pub video_encode_us: u64,
     /// Runs of sound that were dropped before encoding.
     pub sound_dropped: u64,
     /// Audio units.
     pub audio_units: u64,
     /// Bytes of the audio units' payloads.
     pub audio_bytes: u64,
-    /// Level events that were left out as the reader was slow.
-    pub levels_dropped: u64,
+    /// The time that encoding the sound took, in µs.
+    pub audio_encode_us: u64,
 }
 
+/// The counters of one session.
 #[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) frames_captured: AtomicU64,
-    pub(crate) frames_dropped: Arc<AtomicU64>,
-    pub(crate) frames_skipped: AtomicU64,
-    pub(crate) video_units: AtomicU64,
-    pub(crate) video_bytes: AtomicU64,
-    pub(crate) sound_dropped: Arc<AtomicU64>,
-    pub(crate) audio_units: AtomicU64,
-    pub(crate) audio_bytes: AtomicU64,
-    pub(crate) levels_dropped: AtomicU64,
+pub(super) struct Counters {
+    pub(super) frames_captured: AtomicU64,
+    pub(super) frames_dropped: AtomicU64,
+    pub(super) frames_skipped: AtomicU64,
+    pub(super) video_units: AtomicU64,
+    pub(super) video_bytes: AtomicU64,
+    pub(super) video_encode_us: AtomicU64,
+    pub(super) sound_dropped: AtomicU64,
+    pub(super) audio_units: AtomicU64,
+    pub(super) audio_bytes: AtomicU64,
+    pub(super) audio_encode_us: AtomicU64,
+    /// What the devices delivered in vain.
+    pub(super) frames_missed: Missed,
+    pub(super) sound_missed: Missed,
+}
+
+/// What a device delivered while nobody had room for it, counted from the session's start.
+#[derive(Debug, Default)]
+pub(super) struct Missed {
+    counter: Arc<AtomicU64>,
+    before: u64,
+}
+
+impl Missed {
+    /// Counts from now on what `counter` counts.
+    pub(super) fn from_now(counter: &Arc<AtomicU64>) -> Self {
+        Self { counter: Arc::clone(counter), before: counter.load(Ordering::Relaxed) }
+    }
+
+    fn read(&self) -> u64 {
+        self.counter.load(Ordering::Relaxed).saturating_sub(self.before)
+    }
 }
 
 impl Counters {
@@ -42,19 +67,20 @@ impl Counters {
         let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
             frames_captured: value(&self.frames_captured),
-            frames_dropped: value(&self.frames_dropped),
+            frames_dropped: value(&self.frames_dropped) + self.frames_missed.read(),
             frames_skipped: value(&self.frames_skipped),
             video_units: value(&self.video_units),
             video_bytes: value(&self.video_bytes),
-            sound_dropped: value(&self.sound_dropped),
+            video_encode_us: value(&self.video_encode_us),
+            sound_dropped: value(&self.sound_dropped) + self.sound_missed.read(),
             audio_units: value(&self.audio_units),
             audio_bytes: value(&self.audio_bytes),
-            levels_dropped: value(&self.levels_dropped),
+            audio_encode_us: value(&self.audio_encode_us),
         }
     }
 }
 
 /// Adds to a counter.
-pub(super) fn count(counter: &AtomicU64, by: usize) {
-    counter.fetch_add(by as u64, Ordering::Relaxed);
+pub(super) fn count(counter: &AtomicU64, by: u64) {
+    counter.fetch_add(by, Ordering::Relaxed);
 }

@@ -1,32 +1,28 @@
-//! The two threads of the video track.
+//! The picture: frames become numbered units.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use protocol::Track;
 use protocol::codec::{CodecParameters, Params};
 use protocol::unit::{Lane, Unit};
 
+use super::CaptureEvent;
 use super::event::Failure;
-use super::stats::count;
-use super::{CaptureEvent, Controls, StartError, spawn_thread, tell};
-use crate::clock::us_to_90k;
+use super::stats::{Counters, count};
+use super::take::{Coder, Outbox};
+use crate::clock::{SessionClock, us_to_90k};
 use crate::encode::{EncodeError, EncodedPicture, VideoEncoder};
 use crate::frame::Frame;
-use crate::supervise::{Step, Supervisor};
 
 const TRACK: Track = Track::Video;
 
-/// Frames that wait for the encoder. When it is full, the newest frame is dropped.
-const FRAME_CAPACITY: usize = 4;
-
-/// What other threads want of the encoder.
+/// What other threads want of the encoder. 0: no change is wanted.
 #[derive(Debug, Clone, Default)]
 pub(super) struct VideoControl {
     idr_wanted: Arc<AtomicBool>,
-    /// 0: no change is wanted.
     bitrate_bps: Arc<AtomicU32>,
+    fps: Arc<AtomicU32>,
 }
 
 impl VideoControl {
@@ -38,123 +34,83 @@ impl VideoControl {
         self.bitrate_bps.store(bitrate_bps.max(1), Ordering::Release);
     }
 
-    fn apply(&self, encoder: &mut dyn VideoEncoder) -> Result<(), EncodeError> {
-        if self.idr_wanted.swap(false, Ordering::AcqRel) {
-            encoder.request_idr();
-        }
-        match self.bitrate_bps.swap(0, Ordering::AcqRel) {
-            0 => Ok(()),
-            bitrate_bps => encoder.set_bitrate_bps(bitrate_bps),
-        }
+    pub(super) fn set_fps(&self, fps: u32) {
+        self.fps.store(fps.max(1), Ordering::Release);
     }
 }
 
-pub(super) fn spawn(
-    camera: Supervisor<Frame>,
-    mut encoder: Box<dyn VideoEncoder>,
-    fps: u32,
-    controls: &Controls,
-    events: &SyncSender<CaptureEvent>,
-) -> Result<(), StartError> {
-    let (queue, frames) = sync_channel(FRAME_CAPACITY);
-    let (camera_controls, camera_events) = (controls.clone(), events.clone());
-    let (controls, events) = (controls.clone(), events.clone());
-    spawn_thread(TRACK, "camera", move || capture(camera, queue, &camera_controls, &camera_events))?;
-    spawn_thread(TRACK, "encoder", move || {
-        let mut numbering = Numbering::new(fps);
-        let failure = encode(&frames, encoder.as_mut(), &mut numbering, &controls, &events).err();
-        tell(&events, CaptureEvent::Ended { track: TRACK, units: numbering.next, failure });
-    })
-}
-
-/// The camera thread: hands frames on until the session stops, the source ends, or nobody reads.
-fn capture(
-    mut camera: Supervisor<Frame>,
-    queue: SyncSender<Result<Frame, Failure>>,
-    controls: &Controls,
-    events: &SyncSender<CaptureEvent>,
-) {
-    while !controls.stop.is_requested() {
-        match camera.step() {
-            Step::Item(frame) => {
-                count(&controls.counters.frames_captured, 1);
-                controls.preview.put(frame.clone());
-                match queue.try_send(Ok(frame)) {
-                    Ok(()) => {}
-                    Err(TrySendError::Full(_)) => count(&controls.counters.frames_dropped, 1),
-                    Err(TrySendError::Disconnected(_)) => return,
-                }
-            }
-            Step::Lost(error) => {
-                tracing::warn!(%error, "camera lost");
-                if !tell(events, CaptureEvent::DeviceLost { track: TRACK, error }) {
-                    return;
-                }
-            }
-            Step::Restored { away_us } => {
-                tracing::info!(away_ms = away_us / 1000, "camera is back");
-                if !tell(events, CaptureEvent::DeviceRestored { track: TRACK, away_us }) {
-                    return;
-                }
-            }
-            Step::Idle => {}
-            Step::Ended => return,
-            Step::Failed(error) => {
-                let _ = queue.send(Err(error.into()));
-                return;
-            }
-        }
-    }
-}
-
-/// The encoder thread: encodes what is in the queue until its other end is gone and it is empty.
-fn encode(
-    frames: &Receiver<Result<Frame, Failure>>,
-    encoder: &mut dyn VideoEncoder,
-    numbering: &mut Numbering,
-    controls: &Controls,
-    events: &SyncSender<CaptureEvent>,
-) -> Result<(), Failure> {
-    for frame in frames {
-        let frame = frame?;
-        controls.video.apply(encoder)?;
-        let Some(picture) = encoder.encode(&frame)? else {
-            count(&controls.counters.frames_skipped, 1);
-            continue;
-        };
-        count(&controls.counters.video_units, 1);
-        count(&controls.counters.video_bytes, picture.payload.len());
-        for event in numbering.number(picture, frame.capture_us) {
-            if !tell(events, event) {
-                return Ok(());
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Makes numbered units with strictly increasing times, and notices new parameters.
-struct Numbering {
+/// Encodes frames with strictly increasing times, and notices new parameters.
+pub(super) struct VideoCoder {
+    encoder: Box<dyn VideoEncoder>,
+    control: VideoControl,
+    counters: Arc<Counters>,
+    clock: Arc<dyn SessionClock>,
+    /// When the session begins, on the clock that frames are stamped by.
+    origin_us: u64,
     next: u64,
     frame_duration_90k: u32,
     earliest_pts_90k: u64,
+    /// The next frame does not continue what the device before delivered.
+    rejoins: bool,
     parameters: Option<CodecParameters>,
 }
 
-impl Numbering {
-    fn new(fps: u32) -> Self {
-        Self { next: 0, frame_duration_90k: 90_000 / fps.max(1), earliest_pts_90k: 0, parameters: None }
+impl VideoCoder {
+    pub(super) fn new(
+        encoder: Box<dyn VideoEncoder>,
+        fps: u32,
+        control: VideoControl,
+        counters: Arc<Counters>,
+        clock: Arc<dyn SessionClock>,
+        origin_us: u64,
+    ) -> Self {
+        Self {
+            encoder,
+            control,
+            counters,
+            clock,
+            origin_us,
+            next: 0,
+            frame_duration_90k: duration_90k(fps),
+            earliest_pts_90k: 0,
+            rejoins: false,
+            parameters: None,
+        }
     }
 
-    fn number(
-        &mut self,
-        picture: EncodedPicture,
-        capture_us: u64,
-    ) -> impl Iterator<Item = CaptureEvent> + use<> {
+    fn apply_control(&mut self) -> Result<(), EncodeError> {
+        if self.control.idr_wanted.swap(false, Ordering::AcqRel) {
+            self.encoder.request_idr();
+        }
+        match self.control.fps.swap(0, Ordering::AcqRel) {
+            0 => {}
+            fps => {
+                self.encoder.set_fps(fps);
+                self.frame_duration_90k = duration_90k(fps);
+            }
+        }
+        match self.control.bitrate_bps.swap(0, Ordering::AcqRel) {
+            0 => Ok(()),
+            bitrate_bps => self.encoder.set_bitrate_bps(bitrate_bps),
+        }
+    }
+
+    /// Whether a frame comes sooner after the last one than the frame rate allows, as the first one of another camera
+    /// may: players that show pictures at a fixed rate have no place for it.
+    fn is_too_soon(&self, capture_us: u64) -> bool {
+        let duration_90k = u64::from(self.frame_duration_90k);
+        // Capture times are rounded.
+        let tolerance_90k = duration_90k / 100;
+        let next_pts_90k = self.earliest_pts_90k.saturating_sub(1) + duration_90k;
+        self.rejoins && self.next > 0 && us_to_90k(capture_us) + tolerance_90k < next_pts_90k
+    }
+
+    /// The new parameters, if they are new, and the unit.
+    fn number(&mut self, picture: EncodedPicture, capture_us: u64) -> (Option<Params>, Unit) {
         let news = picture.parameters.filter(|parameters| self.parameters.as_ref() != Some(parameters));
         let params = news.map(|parameters| {
             self.parameters = Some(parameters.clone());
-            CaptureEvent::Parameters { track: TRACK, params: Params { from_unit: self.next, parameters } }
+            Params { from_unit: self.next, parameters }
         });
         let pts_90k = us_to_90k(capture_us).max(self.earliest_pts_90k);
         self.earliest_pts_90k = pts_90k + 1;
@@ -168,6 +124,111 @@ impl Numbering {
             payload: picture.payload,
         };
         self.next += 1;
-        params.into_iter().chain([CaptureEvent::Unit { track: TRACK, unit }])
+        (params, unit)
+    }
+}
+
+fn duration_90k(fps: u32) -> u32 {
+    90_000 / fps.max(1)
+}
+
+impl Coder<Frame> for VideoCoder {
+    fn encode(&mut self, frame: Frame, out: &mut Outbox) -> Result<(), Failure> {
+        // A frame from before the session is not of the session.
+        let Some(capture_us) = frame.capture_us.checked_sub(self.origin_us) else { return Ok(()) };
+        if self.is_too_soon(capture_us) {
+            return Ok(());
+        }
+        self.rejoins = false;
+        count(&self.counters.frames_captured, 1);
+        self.apply_control()?;
+        let begun_us = self.clock.now_us();
+        let encoded = self.encoder.encode(&Frame { capture_us, ..frame })?;
+        count(&self.counters.video_encode_us, self.clock.now_us().saturating_sub(begun_us));
+        let Some(picture) = encoded else {
+            count(&self.counters.frames_skipped, 1);
+            return Ok(());
+        };
+        count(&self.counters.video_units, 1);
+        count(&self.counters.video_bytes, picture.payload.len() as u64);
+        let (params, unit) = self.number(picture, capture_us);
+        if let Some(params) = params {
+            out.tell(CaptureEvent::Parameters { track: TRACK, params });
+        }
+        out.tell(CaptureEvent::Unit { track: TRACK, unit });
+        Ok(())
+    }
+
+    fn dropped(&mut self) {
+        count(&self.counters.frames_captured, 1);
+        count(&self.counters.frames_dropped, 1);
+    }
+
+    fn restored(&mut self) {
+        self.rejoins = true;
+    }
+
+    fn finish(&mut self, _: &mut Outbox) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn units(&self) -> u64 {
+        self.next
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::clock::SimulatedClock;
+    use crate::frame::I420;
+
+    /// Makes a picture of every frame.
+    struct Willing;
+
+    impl VideoEncoder for Willing {
+        fn encode(&mut self, _: &Frame) -> Result<Option<EncodedPicture>, EncodeError> {
+            Ok(Some(EncodedPicture { payload: Bytes::from_static(b"a"), key: true, parameters: None }))
+        }
+
+        fn request_idr(&mut self) {}
+
+        fn set_fps(&mut self, _: u32) {}
+
+        fn set_bitrate_bps(&mut self, _: u32) -> Result<(), EncodeError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn another_camera_keeps_the_distance_of_a_frame() {
+        let (sender, events) = sync_channel(64);
+        let (clock, counters) = (Arc::new(SimulatedClock::default()), Arc::new(Counters::default()));
+        let mut coder = VideoCoder::new(Box::new(Willing), 30, VideoControl::default(), counters, clock, 0);
+        let mut out = Outbox::new(sender);
+        let picture = Arc::new(I420::black(64, 64));
+        let mut see = |coder: &mut VideoCoder, capture_us: u64| {
+            coder.encode(Frame { picture: Arc::clone(&picture), capture_us }, &mut out).unwrap();
+        };
+        // While a camera goes on, it may be early.
+        [0, 33_333, 50_000].into_iter().for_each(|at| see(&mut coder, at));
+        coder.restored();
+        [52_000, 83_000, 85_333, 90_000].into_iter().for_each(|at| see(&mut coder, at));
+        coder.restored();
+        see(&mut coder, 123_332);
+        drop((coder, out));
+        let seen: Vec<u64> = events
+            .iter()
+            .filter_map(|event| match event {
+                CaptureEvent::Unit { unit, .. } => Some(unit.capture_us),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(seen, [0, 33_333, 50_000, 83_000, 85_333, 90_000, 123_332]);
     }
 }

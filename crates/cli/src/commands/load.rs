@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::{device, finish, publisher_config, runtime, unix_ms};
 use crate::arguments::LoadOptions;
 use crate::clip::Clip;
+use crate::destination::Destination;
 use crate::exit::{Failure, judge};
 use crate::interrupts::Interrupts;
 use crate::measures::clock_face;
@@ -27,7 +28,8 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
 /// Runs the publishers and prints the report.
 pub(crate) fn run(options: LoadOptions) -> Result<(), Failure> {
-    let server = &options.server.server;
+    let to = options.server.destination()?;
+    let server = &to.server;
     if !server.is_loopback() && !options.i_run_that_server {
         let text = format!("{server} is not this machine; if you may burden it, say --i-run-that-server");
         return Err(Failure::Usage(text));
@@ -37,19 +39,24 @@ pub(crate) fn run(options: LoadOptions) -> Result<(), Failure> {
     let video = options.media.video(capture::CameraChoice::Synthetic);
     let audio = options.media.audio(capture::MicrophoneChoice::Synthetic);
     let clip = Arc::new(Clip::encode(&video, &audio)?);
-    runtime()?.block_on(Box::pin(load(options, clip, interrupts)))
+    runtime()?.block_on(Box::pin(load(options, to, clip, interrupts)))
 }
 
-async fn load(options: LoadOptions, clip: Arc<Clip>, interrupts: Interrupts) -> Result<(), Failure> {
+async fn load(
+    options: LoadOptions,
+    to: Destination,
+    clip: Arc<Clip>,
+    interrupts: Interrupts,
+) -> Result<(), Failure> {
     let count = u32::from(options.publishers);
-    eprintln!("{count} publishers stream to {} for {}", options.server.server, clock_face(options.duration));
+    eprintln!("{count} publishers stream to {} for {}", to.server, clock_face(options.duration));
     let cpu = ProcessTime::now();
     let start = Instant::now();
     let mut publishers = Vec::new();
     let mut streams = Vec::new();
     for index in 0..count {
-        let identity = Identity::begin(options.server.room.clone(), device(Some("load")), unix_ms())?;
-        let config = publisher_config(&options.server, identity);
+        let identity = Identity::begin(to.room.clone(), device(Some("load")), unix_ms())?;
+        let config = publisher_config(&options.server, &to, identity);
         let publisher = Arc::new(Publisher::start(&config, &Track::ALL)?);
         let begin = start + SPREAD * index / count;
         let stream = stream(Arc::clone(&publisher), Arc::clone(&clip), begin, options.duration);

@@ -3,6 +3,7 @@
 pub(crate) mod devices;
 pub(crate) mod load;
 pub(crate) mod publish;
+pub(crate) mod test_connection;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,6 +11,7 @@ use protocol::control::Device;
 use publisher::{Config, Publisher, Report};
 
 use crate::arguments::ServerOptions;
+use crate::destination::Destination;
 use crate::exit::Failure;
 use crate::interrupts::Interrupts;
 
@@ -29,26 +31,18 @@ fn unix_ms() -> u64 {
 
 /// What the server's list shows.
 fn device(name: Option<&str>) -> Device {
-    let bounded = |text: &str| text[..text.floor_char_boundary(protocol::limits::MAX_TEXT_BYTES)].to_owned();
-    Device {
-        name: bounded(name.unwrap_or(&machine_name())),
-        platform: std::env::consts::OS.to_owned(),
-        app: concat!("longtake ", env!("CARGO_PKG_VERSION")).to_owned(),
-    }
-}
-
-fn machine_name() -> String {
-    let told = ["COMPUTERNAME", "HOSTNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-    let on_disk = || std::fs::read_to_string("/etc/hostname").ok();
-    let name = told.or_else(on_disk).map(|name| name.trim().to_owned());
-    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "longtake".to_owned())
+    session::publishing_device(name, concat!("longtake ", env!("CARGO_PKG_VERSION")))
 }
 
 /// The publisher's configuration that the flags describe.
-fn publisher_config(options: &ServerOptions, identity: publisher::track::Identity) -> Config {
-    let mut config = Config::new(options.server.clone(), identity);
-    config.token = options.access_token();
-    config.own_authority = options.ca_file.clone();
+fn publisher_config(
+    options: &ServerOptions,
+    to: &Destination,
+    identity: publisher::track::Identity,
+) -> Config {
+    let mut config = Config::new(to.server.clone(), identity);
+    config.token = to.token.clone();
+    config.own_authority = to.own_authority.clone();
     config.audio.pace.hold = options.audio_hold;
     config
 }

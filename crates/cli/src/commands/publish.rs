@@ -3,24 +3,29 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use capture::{CameraChoice, Controls, DeviceKind, MicrophoneChoice, MonotonicClock, SessionClock};
+use capture::{CameraChoice, DeviceKind, MicrophoneChoice, MonotonicClock, SessionClock};
 use protocol::Track;
 use publisher::status::{Phase, Status};
-use publisher::track::{Identity, Tell};
+use publisher::track::Identity;
 use publisher::{Publisher, Report};
+use session::sources::{self, Chosen, Kind, SourceArgument};
+use session::{Ended, Feed, answer_keyframe_requests};
 use tokio::sync::mpsc;
 
 use super::{device, finish, publisher_config, runtime, unix_ms};
 use crate::arguments::{PublishOptions, ServerOptions};
+use crate::destination::Destination;
 use crate::exit::{Failure, judge};
-use crate::feed::{Ended, Feed, REMARK_CAPACITY};
 use crate::interrupts::Interrupts;
 use crate::screen::Screen;
-use crate::sources::{self, Chosen, Kind, SourceArgument};
+
+/// What to tell the person and has not been told yet; what exceeds it is left out.
+const REMARK_CAPACITY: usize = 64;
 
 /// Publishes until the end.
 pub(crate) fn run(options: PublishOptions) -> Result<(), Failure> {
     let interrupts = Interrupts::watch()?;
+    let to = options.server.destination()?;
     if options.camera == options.microphone && matches!(options.camera, SourceArgument::File(_)) {
         let text = "picture and sound cannot come from the same file; give one of them another source";
         return Err(Failure::Usage(text.to_owned()));
@@ -31,14 +36,13 @@ pub(crate) fn run(options: PublishOptions) -> Result<(), Failure> {
     }
     let clock = Arc::new(MonotonicClock::start());
     let started_unix_ms = unix_ms();
-    let session = open(&options, Arc::clone(&clock) as Arc<dyn SessionClock>, &screen)?;
-    let mut identity =
-        Identity::begin(options.server.room.clone(), device(options.name.as_deref()), started_unix_ms)?;
+    let session = open(&options, clock, &screen)?;
+    let mut identity = Identity::begin(to.room.clone(), device(options.name.as_deref()), started_unix_ms)?;
     if let Some(session) = options.session {
         identity.session = session;
     }
     let runtime = runtime()?;
-    let outcome = runtime.block_on(Box::pin(publish(options, identity, session, clock, interrupts, screen)));
+    let outcome = runtime.block_on(Box::pin(publish(options, to, identity, session, interrupts, screen)));
     // A device that hangs must not keep the program from ending.
     runtime.shutdown_background();
     outcome
@@ -97,25 +101,27 @@ fn failed_kind(error: &capture::StartError) -> Option<DeviceKind> {
 
 async fn publish(
     options: PublishOptions,
+    to: Destination,
     identity: Identity,
     session: capture::Session,
-    clock: Arc<MonotonicClock>,
     mut interrupts: Interrupts,
     mut screen: Screen,
 ) -> Result<(), Failure> {
     let id = identity.session;
-    let recording_url = options.server.server.http_url(&format!("/api/sessions/{id}/recording.mp4"));
-    let config = publisher_config(&options.server, identity);
+    let recording_url = to.server.http_url(&format!("/api/sessions/{id}/recording.mp4"));
+    let config = publisher_config(&options.server, &to, identity);
     let names = [(Track::Video, session.camera_name()), (Track::Audio, session.microphone_name())];
     let tracks: Vec<Track> =
         names.iter().filter(|(_, name)| name.is_some()).map(|(track, _)| *track).collect();
     let publisher = Publisher::start(&config, &tracks)?;
-    screen.started(&options.server, id, &recording_url, names);
+    screen.started(&to, id, &recording_url, names);
 
     let controls = session.controls();
-    tokio::spawn(obey(publisher.tells(), controls.clone()));
+    tokio::spawn(answer_keyframe_requests(publisher.tells(), controls.clone()));
     let (remarks, told) = mpsc::channel(REMARK_CAPACITY);
-    let feed = Feed::new(session, clock, &publisher, remarks);
+    let feed = Feed::new(session, &publisher, move |remark| {
+        remarks.try_send(remark).ok();
+    });
     let mut feeding = tokio::task::spawn_blocking(move || feed.run());
 
     let mut watch = Watch { publisher: &publisher, screen: &mut screen, told, server: &options.server };
@@ -163,18 +169,6 @@ async fn rest(duration: Option<Duration>) {
     match duration {
         Some(duration) => tokio::time::sleep(duration).await,
         None => std::future::pending().await,
-    }
-}
-
-/// Does what the server asks of the encoder.
-async fn obey(mut tells: tokio::sync::broadcast::Receiver<(Track, Tell)>, controls: Controls) {
-    use tokio::sync::broadcast::error::RecvError;
-    loop {
-        match tells.recv().await {
-            Ok((Track::Video, Tell::KeyframeRequest)) => controls.request_idr(),
-            Ok(_) | Err(RecvError::Lagged(_)) => {}
-            Err(RecvError::Closed) => return,
-        }
     }
 }
 

@@ -37,6 +37,7 @@ use protocol::unit::UnitError;
 use protocol::{ResumeKey, RoomName, SessionId, Track, control::Device};
 
 pub use machine::TrackMachine;
+pub(crate) use refusal::{printable, shown};
 pub use refusal::{refusal_of_close, refusal_of_http};
 
 /// Which session a track belongs to; the same for both tracks, and on every connection.

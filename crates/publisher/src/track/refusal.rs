@@ -49,12 +49,12 @@ pub fn refusal_of_close(close_code: u16, reason: &str) -> Option<ErrorBody> {
 }
 
 /// The error as it may be shown.
-pub(super) fn shown(error: ErrorBody) -> ErrorBody {
+pub(crate) fn shown(error: ErrorBody) -> ErrorBody {
     ErrorBody { message: printable(&error.message), ..error }
 }
 
 /// A peer's text as it may stand on a terminal: short, and without control characters.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(SHOWN_CHARS).collect()
 }
 

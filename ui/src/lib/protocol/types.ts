@@ -134,7 +134,7 @@ app: string, };
 /**
  * The kinds of [`Event`].
  */
-export type EventKind = "device_lost" | "device_restored" | "device_switched" | "muted" | "unmuted" | "frames_dropped" | "units_lost";
+export type EventKind = "device_lost" | "device_restored" | "device_switched" | "muted" | "unmuted" | "quality_changed" | "frames_dropped" | "units_lost";
 
 /**
  * Something that a viewer of the recording should know, at a time of the session.
@@ -379,7 +379,8 @@ sessions: Array<Session>,
 next_before: SessionId | null, };
 
 /**
- * The answer of `/health`: the process is up.
+ * The answer of `/health`: the process is up, and what it is. Every version of the server answers with at least
+ * these fields, so that a publisher can tell what it has reached before it says anything else.
  */
 export type Health = { 
 /**
@@ -387,9 +388,17 @@ export type Health = {
  */
 status: string, 
 /**
+ * Always [`SERVER_NAME`].
+ */
+server: string, 
+/**
  * The server's version.
  */
-version: string, };
+version: string, 
+/**
+ * The version of the wire protocol that the server speaks.
+ */
+protocol_version: number, };
 
 /**
  * The answer of `/ready`: whether the server can record.

@@ -1,0 +1,94 @@
+use serde::{Deserialize, Serialize};
+
+use super::Source;
+
+/// What is remembered across runs. The access token is not in it: only whether there is one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub struct Settings {
+    /// The server's address as it was typed; none before the first one.
+    pub server: Option<String>,
+    /// Whether an access token is kept for it.
+    pub has_token: bool,
+    /// Whether the token is in the system's keyring; otherwise it is in a file that only this user may read.
+    pub token_in_keyring: bool,
+    /// The room.
+    pub room: String,
+    /// The camera.
+    pub camera: Source,
+    /// The microphone.
+    pub microphone: Source,
+    /// The picture's and the sound's quality.
+    pub quality: Quality,
+    /// Whether the preview is shown as in a mirror. What is sent never is.
+    pub mirrored: bool,
+}
+
+/// A quality, in figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub struct Quality {
+    /// In pixels, 64 to 3840.
+    pub width: u32,
+    /// In pixels, 64 to 2160.
+    pub height: u32,
+    /// Frames per second, 1 to 120.
+    pub fps: u32,
+    /// In bit/s, 50,000 to 100,000,000.
+    pub video_bitrate_bps: u32,
+    /// In bit/s, 6,000 to 510,000.
+    pub audio_bitrate_bps: u32,
+    /// 1 for mono, 2 for stereo.
+    pub channels: u8,
+}
+
+/// A named quality.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub struct QualityPreset {
+    /// What it is called: `720p`.
+    pub name: String,
+    /// What it means.
+    pub quality: Quality,
+}
+
+/// A change of settings: what is left out stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(optional_fields))]
+#[serde(deny_unknown_fields)]
+pub struct SettingsChange {
+    /// The server's address; an empty text forgets it.
+    pub server: Option<String>,
+    /// The access token.
+    pub token: Option<TokenChange>,
+    /// The room.
+    pub room: Option<String>,
+    /// The camera; while a session runs, it is switched.
+    pub camera: Option<Source>,
+    /// The microphone; while a session runs, it is switched.
+    pub microphone: Option<Source>,
+    /// The quality; while a session runs, it changes at the next frame.
+    pub quality: Option<Quality>,
+    /// Whether the preview is mirrored.
+    pub mirrored: Option<bool>,
+}
+
+/// What to do with the access token.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case", tag = "kind", content = "token")]
+pub enum TokenChange {
+    /// Forget it.
+    Clear,
+    /// Keep this one.
+    Set(String),
+}
+
+impl std::fmt::Debug for TokenChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Clear => "Clear",
+            Self::Set(_) => "Set(…)",
+        })
+    }
+}

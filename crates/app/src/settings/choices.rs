@@ -1,0 +1,194 @@
+use std::ops::RangeInclusive;
+
+use capture::{AudioConfig, MicrophoneChoice, Preset};
+use protocol::{RoomName, Secret};
+use publisher::{AddressError, ServerAddress};
+use serde::{Deserialize, Serialize};
+
+use crate::api::{Problem, ProblemCode, Quality, QualityPreset, SettingsChange, Source, TokenChange};
+
+/// What is remembered across runs, but the token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Choices {
+    /// As it was typed.
+    pub(crate) server: Option<String>,
+    pub(crate) room: RoomName,
+    #[serde(with = "source_text")]
+    pub(crate) camera: Source,
+    #[serde(with = "source_text")]
+    pub(crate) microphone: Source,
+    pub(crate) mirrored: bool,
+    // Last, as TOML wants tables behind plain values.
+    pub(crate) quality: Quality,
+}
+
+impl Default for Choices {
+    fn default() -> Self {
+        Self {
+            server: None,
+            room: "studio".to_owned().try_into().expect("a room's name"),
+            camera: Source::Auto,
+            microphone: Source::Auto,
+            // What is filmed is seldom oneself, and writing in it shall be readable.
+            mirrored: false,
+            quality: quality(&capture::Quality::default().preset()),
+        }
+    }
+}
+
+impl Choices {
+    /// Whether every figure is in its range.
+    pub(crate) fn check(&self) -> Result<(), Problem> {
+        check_quality(&self.quality)
+    }
+}
+
+/// In the settings file a source is the text that also names it on a command line.
+mod source_text {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use crate::api::Source;
+
+    pub(super) fn serialize<S: Serializer>(source: &Source, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(source.as_text())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Source, D::Error> {
+        String::deserialize(from).map(|text| Source::from_text(&text))
+    }
+}
+
+/// The named qualities, from the lowest to the highest.
+pub(crate) fn presets() -> Vec<QualityPreset> {
+    let named = |one: capture::Quality| {
+        let preset = one.preset();
+        QualityPreset { name: preset.name.to_owned(), quality: quality(&preset) }
+    };
+    capture::Quality::ALL.into_iter().map(named).collect()
+}
+
+fn quality(preset: &Preset) -> Quality {
+    let audio = AudioConfig::new(MicrophoneChoice::Synthetic, 1);
+    Quality {
+        width: preset.width,
+        height: preset.height,
+        fps: preset.fps,
+        video_bitrate_bps: preset.bitrate_bps,
+        audio_bitrate_bps: audio.bitrate_bps,
+        channels: audio.channels,
+    }
+}
+
+fn check_quality(quality: &Quality) -> Result<(), Problem> {
+    let within = |what: &str, value: u32, range: RangeInclusive<u32>, unit: &str| {
+        if range.contains(&value) {
+            return Ok(());
+        }
+        let (from, to) = range.into_inner();
+        let message = format!("The {what} cannot be {value}{unit}. Choose {from} to {to}{unit}.");
+        Err(Problem::new(ProblemCode::BadSetting, message))
+    };
+    within("width", quality.width, 64..=3840, " pixels")?;
+    within("height", quality.height, 64..=2160, " pixels")?;
+    within("frame rate", quality.fps, 1..=120, " frames per second")?;
+    within("picture's bit rate", quality.video_bitrate_bps, 50_000..=100_000_000, " bit/s")?;
+    within("sound's bit rate", quality.audio_bitrate_bps, 6_000..=510_000, " bit/s")?;
+    within("number of sound channels", quality.channels.into(), 1..=2, "")
+}
+
+/// A change of settings that has been checked.
+#[derive(Debug, Default)]
+pub(crate) struct Change {
+    /// `Some(None)` forgets it.
+    pub(crate) server: Option<Option<String>>,
+    /// `Some(None)` forgets it.
+    pub(crate) token: Option<Option<Secret>>,
+    pub(crate) room: Option<RoomName>,
+    pub(crate) camera: Option<Source>,
+    pub(crate) microphone: Option<Source>,
+    pub(crate) quality: Option<Quality>,
+    pub(crate) mirrored: Option<bool>,
+}
+
+impl TryFrom<SettingsChange> for Change {
+    type Error = Problem;
+
+    fn try_from(change: SettingsChange) -> Result<Self, Problem> {
+        let server = change.server.map(|text| checked_server(&text)).transpose()?;
+        let room = change.room.map(|text| checked_room(&text)).transpose()?;
+        change.quality.as_ref().map_or(Ok(()), check_quality)?;
+        let token = change.token.map(|token| match token {
+            // What is pasted often has a line's end with it.
+            TokenChange::Set(token) if !token.trim().is_empty() => Some(Secret::new(token.trim())),
+            TokenChange::Set(_) | TokenChange::Clear => None,
+        });
+        let SettingsChange { camera, microphone, quality, mirrored, .. } = change;
+        Ok(Self { server, token, room, camera, microphone, quality, mirrored })
+    }
+}
+
+fn checked_server(text: &str) -> Result<Option<String>, Problem> {
+    match text.parse::<ServerAddress>() {
+        Ok(_) => Ok(Some(text.trim().to_owned())),
+        Err(AddressError::Empty) if text.trim().is_empty() => Ok(None),
+        Err(error) => Err(Problem::from(&error)),
+    }
+}
+
+/// The room of this name.
+pub(super) fn checked_room(text: &str) -> Result<RoomName, Problem> {
+    text.trim().parse().map_err(|_| {
+        let message =
+            "A room's name has 1 to 64 letters, digits, - or _, and starts with a letter or a digit.";
+        Problem::new(ProblemCode::BadSetting, message)
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn code(change: SettingsChange) -> Option<ProblemCode> {
+        Change::try_from(change).err().map(|problem| problem.code)
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_refused_with_its_range() {
+        let good = presets()[0].quality;
+        for (quality, says) in [
+            (Quality { width: 63, ..good }, "64 to 3840 pixels"),
+            (Quality { height: 2161, ..good }, "64 to 2160 pixels"),
+            (Quality { fps: 0, ..good }, "1 to 120 frames"),
+            (Quality { video_bitrate_bps: 49_999, ..good }, "50000 to 100000000 bit/s"),
+            (Quality { audio_bitrate_bps: 510_001, ..good }, "6000 to 510000 bit/s"),
+            (Quality { channels: 3, ..good }, "1 to 2"),
+        ] {
+            let change = SettingsChange { quality: Some(quality), ..SettingsChange::default() };
+            let problem = Change::try_from(change).unwrap_err();
+            assert_eq!(problem.code, ProblemCode::BadSetting);
+            assert!(problem.message.contains(says), "{}", problem.message);
+        }
+        for preset in presets() {
+            check_quality(&preset.quality).unwrap();
+        }
+    }
+
+    #[test]
+    fn texts_are_trimmed_and_checked() {
+        let server =
+            |text: &str| SettingsChange { server: Some(text.to_owned()), ..SettingsChange::default() };
+        assert_eq!(Change::try_from(server(" studio-pc ")).unwrap().server, Some(Some("studio-pc".into())));
+        assert_eq!(Change::try_from(server("  ")).unwrap().server, Some(None));
+        assert_eq!(code(server("http://")), Some(ProblemCode::BadAddress));
+        assert_eq!(code(server("ftp://a")), Some(ProblemCode::BadAddress));
+        let room = |text: &str| SettingsChange { room: Some(text.to_owned()), ..SettingsChange::default() };
+        assert_eq!(Change::try_from(room(" stage ")).unwrap().room.unwrap().as_str(), "stage");
+        assert_eq!(code(room("a b")), Some(ProblemCode::BadSetting));
+        let token = |token| SettingsChange { token: Some(token), ..SettingsChange::default() };
+        let set = Change::try_from(token(TokenChange::Set(" abc\n".into()))).unwrap().token.unwrap();
+        assert_eq!(set.unwrap().expose(), "abc");
+        assert!(Change::try_from(token(TokenChange::Set(" ".into()))).unwrap().token.unwrap().is_none());
+    }
+}

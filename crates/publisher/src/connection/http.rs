@@ -1,0 +1,83 @@
+//! One request on a connection of its own, and its answer.
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderValue, USER_AGENT};
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use protocol::Secret;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::address::ServerAddress;
+
+/// No answer of an ingest server that is asked for here comes near this.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AskError {
+    /// What came is not HTTP, or nothing came before the end.
+    #[error("{0}")]
+    NotHttp(#[from] hyper::Error),
+    /// The body never ends.
+    #[error("the answer is too long")]
+    TooLong,
+    /// The token cannot stand in a header.
+    #[error("the token cannot be sent")]
+    Token,
+}
+
+/// Asks for a path below the server's own. Errors hold neither the token nor anything else that was sent.
+pub(super) async fn ask<S>(
+    stream: S,
+    server: &ServerAddress,
+    path: &str,
+    token: Option<&Secret>,
+) -> Result<Answer, AskError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut request = Request::new(Empty::<Bytes>::new());
+    let target = server.request_path(path).parse();
+    // An address that was parsed has a path that can be asked for.
+    *request.uri_mut() = target.unwrap_or_else(|_| http::Uri::from_static("/"));
+    let headers = request.headers_mut();
+    if let Ok(host) = HeaderValue::try_from(server.authority()) {
+        headers.insert(HOST, host);
+    }
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("longtake/", env!("CARGO_PKG_VERSION"))));
+    if let Some(token) = token {
+        let bearer = HeaderValue::try_from(format!("Bearer {}", token.expose()));
+        let mut bearer = bearer.map_err(|_| AskError::Token)?;
+        bearer.set_sensitive(true);
+        headers.insert(AUTHORIZATION, bearer);
+    }
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    // Dropped with this future, and with it the connection.
+    let _driver = Driver(tokio::spawn(connection));
+    let (head, body) = sender.send_request(request).await?.into_parts();
+    let body = match Limited::new(body, MAX_BODY_BYTES).collect().await {
+        Ok(body) => body.to_bytes(),
+        Err(error) => {
+            return Err(error.downcast().map_or(AskError::TooLong, |error| AskError::NotHttp(*error)));
+        }
+    };
+    Ok(Answer { status: head.status, headers: head.headers, body })
+}
+
+/// The task that moves a connection's bytes.
+struct Driver(tokio::task::JoinHandle<hyper::Result<()>>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

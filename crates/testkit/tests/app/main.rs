@@ -1,0 +1,3 @@
+//! The app, in its window and against a real server, where it can be driven from outside: on Linux.
+
+mod linux;

@@ -1,0 +1,34 @@
+import type { TrackName } from '../words/track';
+
+/** The parts of the settings that something can lead to. */
+export type SettingsSection = 'server' | 'camera' | 'microphone' | 'quality';
+
+/** Which panels are open. */
+export class Screen {
+  settingsOpen = $state(false);
+  /** The section to show and focus when the settings open. */
+  section = $state<SettingsSection | null>(null);
+  details = $state<TrackName | null>(null);
+
+  openSettings(section: SettingsSection | null = null): void {
+    this.section = section;
+    this.settingsOpen = true;
+  }
+
+  closeSettings(): void {
+    this.settingsOpen = false;
+    this.section = null;
+  }
+
+  toggleDetails(track: TrackName): void {
+    this.details = this.details === track ? null : track;
+  }
+
+  /** Escape closes what was opened last. */
+  escape(): boolean {
+    if (this.details) this.details = null;
+    else if (this.settingsOpen) this.closeSettings();
+    else return false;
+    return true;
+  }
+}

@@ -1,0 +1,121 @@
+import { vi } from 'vitest';
+
+import type { Platform } from '../platform/platform';
+import type { DeviceList, Level, Problem, Session, State, Track, Update } from '../platform/types';
+
+/** A platform of mocks that all succeed; `tell` is what it tells the screen. */
+export function fakePlatform(devices: Partial<DeviceList> = {}) {
+  let listener: (update: Update) => void = () => {};
+  let pictures: (picture: ArrayBuffer) => void = () => {};
+  const done = () => vi.fn(async () => {});
+  const platform = {
+    watch: vi.fn(async (to: (update: Update) => void) => {
+      listener = to;
+      return () => (listener = () => {});
+    }),
+    preview: vi.fn(async (to: (picture: ArrayBuffer) => void) => {
+      pictures = to;
+      return () => (pictures = () => {});
+    }),
+    previewShown: vi.fn<Platform['previewShown']>(async () => {}),
+    devices: vi.fn(async () => ({
+      cameras: [],
+      camera_problem: null,
+      microphones: [],
+      microphone_problem: null,
+      ...devices,
+    })),
+    start: done(),
+    stop: done(),
+    reconnect: done(),
+    dismiss: done(),
+    setMuted: vi.fn<Platform['setMuted']>(async () => {}),
+    setCameraOn: vi.fn<Platform['setCameraOn']>(async () => {}),
+    changeSettings: vi.fn<Platform['changeSettings']>(async () => {}),
+    testConnection: vi.fn<Platform['testConnection']>(async (server) => ({ server, steps: [] })),
+    pair: vi.fn<Platform['pair']>(async () => {}),
+    useLocalServer: done(),
+    dismissNotice: vi.fn<Platform['dismissNotice']>(async () => {}),
+    close: vi.fn<Platform['close']>(async () => {}),
+    copyText: vi.fn<Platform['copyText']>(async () => {}),
+  } satisfies Platform;
+  return {
+    platform,
+    tell: (content: State) => listener({ kind: 'state', content }),
+    level: (content: Level) => listener({ kind: 'level', content }),
+    picture: (bytes: ArrayBuffer) => pictures(bytes),
+  };
+}
+
+export function problem(code: Problem['code'], message = `It is ${code}.`): Problem {
+  return { code, message, retryable: false };
+}
+
+export function state(changes: Partial<State> = {}): State {
+  const input = { source: { kind: 'auto' }, name: 'Device', on: true, condition: { kind: 'delivering' } } as const;
+  return {
+    camera: input,
+    microphone: input,
+    session: null,
+    settings: {
+      server: 'https://example.org',
+      has_token: true,
+      token_in_keyring: true,
+      room: 'studio',
+      camera: { kind: 'auto' },
+      microphone: { kind: 'auto' },
+      quality: {
+        width: 1280,
+        height: 720,
+        fps: 30,
+        video_bitrate_bps: 2_500_000,
+        audio_bitrate_bps: 64_000,
+        channels: 2,
+      },
+      mirrored: false,
+    },
+    presets: [],
+    local_server: null,
+    notices: [],
+    closing: false,
+    version: '1.2.3',
+    ...changes,
+  };
+}
+
+export function session(changes: Partial<Session> = {}): Session {
+  return {
+    id: 'a',
+    room: 'studio',
+    server: 'https://example.org',
+    recording_url: 'https://example.org/sessions/a/recording.mp4',
+    started_unix_ms: 0,
+    elapsed_ms: 0,
+    phase: { kind: 'running' },
+    viewers: null,
+    video: track(),
+    audio: track(),
+    ...changes,
+  };
+}
+
+export function track(phase: Track['phase'] = { kind: 'live' }, arrival: Partial<Track['arrival']> = {}): Track {
+  return {
+    phase,
+    arrival: {
+      units: 1800,
+      durable_units: 1800,
+      lost_units: 0,
+      backlog_units: 0,
+      backlog_bytes: 0,
+      backlog_ms: 0,
+      ...arrival,
+    },
+    bitrate_bps: 2_400_000,
+    wanted_bitrate_bps: 2_500_000,
+    units_per_second: 29.97,
+    dropped: 3,
+    encoder_load: 0.18,
+    round_trip_ms: 21,
+  };
+}
