@@ -26,6 +26,8 @@ async fn tell(app: App, channel: Channel<Update>) {
     state.mark_changed();
     loop {
         let update = tokio::select! {
+            // A level may be there already when the first state is told, which comes first all the same.
+            biased;
             Ok(()) = state.changed() => Update::State(Box::new(state.borrow_and_update().clone())),
             Ok(()) = levels.changed() => Update::Level(*levels.borrow_and_update()),
             // The app has ended.

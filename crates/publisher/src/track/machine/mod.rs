@@ -1,19 +1,21 @@
+//! A track's state and its inputs and outputs; what they lead to is in the modules below.
+
+mod hearing;
+mod writing;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use protocol::codec::Params;
-use protocol::control::{
-    ControlError, Event, EventKind, Finish, Hello, PublisherMessage, ServerMessage, Welcome,
-};
-use protocol::error::{ErrorBody, ErrorCode};
-use protocol::limits::{MAX_EVENTS, MAX_PARAMS_CHANGES, MAX_RANGES, MAX_TEXT_BYTES, MAX_UNITS_PER_MESSAGE};
+use protocol::control::{Event, EventKind, PublisherMessage};
+use protocol::error::ErrorBody;
+use protocol::limits::{MAX_EVENTS, MAX_PARAMS_CHANGES, MAX_TEXT_BYTES};
 use protocol::unit::Unit;
-use protocol::{PROTOCOL_VERSION, Track, UnitRanges};
+use protocol::{Track, UnitRanges};
 
 use super::acceptable::check;
-use super::link::{InFlight, LaneChoice, Link, Stage, Welcomed};
-use super::losses::{Losses, coarser};
+use super::link::{Link, Stage};
+use super::losses::Losses;
 use super::refusal::{printable, refusal_of_close, shown};
 use super::{Command, Completion, ConnectFailure, Identity, Message, Pace, PushError, SocketEvent, Tell};
 use crate::backoff::Backoff;
@@ -347,206 +349,6 @@ impl TrackMachine {
     #[must_use]
     pub const fn ack_latency(&self) -> &Latency {
         &self.latency
-    }
-
-    // What the server says.
-
-    fn text(&mut self, text: &str) {
-        let message = match ServerMessage::parse(text) {
-            Ok(message) => message,
-            Err(error @ (ControlError::UnknownType(_) | ControlError::Version(_))) => {
-                let message =
-                    format!("the server speaks another version ({error}); update this program or it");
-                return self.refused_on_link(ErrorBody::new(ErrorCode::UnsupportedVersion, message));
-            }
-            Err(error) => return self.drop_link(format!("the server sent nonsense: {error}")),
-        };
-        let State::Linked(link) = &self.state else { return };
-        let (welcomed, params_told) = match &link.stage {
-            Stage::Greeting { params_told, .. } => (false, *params_told),
-            Stage::Welcomed(_) => (true, None),
-        };
-        match message {
-            ServerMessage::Welcome(welcome) if let Some(params_told) = params_told => {
-                self.welcome(welcome, params_told)
-            }
-            ServerMessage::Ack { durable } if welcomed => self.ack(&durable),
-            ServerMessage::Complete { units, durable_units } if welcomed => {
-                self.complete(units, durable_units)
-            }
-            ServerMessage::KeyframeRequest {} => self.tell(Tell::KeyframeRequest),
-            ServerMessage::Viewers { count } => self.tell(Tell::Viewers(count)),
-            ServerMessage::Notice(notice) => self.tell(Tell::Notice(shown(notice))),
-            ServerMessage::Error(error) => self.refused_on_link(error),
-            _ => self.drop_link("the server sent a message at the wrong moment".to_owned()),
-        }
-    }
-
-    fn welcome(&mut self, welcome: Welcome, params_written: usize) {
-        if welcome.durable.last().is_some_and(|last| last >= self.next_number) {
-            let message =
-                "the server holds units of this session that this device never made; start a new session";
-            return self.refused_on_link(ErrorBody::new(ErrorCode::UnitOutOfRange, message));
-        }
-        self.absorb(&welcome.durable);
-        let backlog = Duration::from_millis(self.spool.backlog().duration_ms);
-        let lane = LaneChoice::at_welcome(self.end_90k, backlog, self.pace.live_backlog);
-        let welcomed = Welcomed {
-            limits: welcome.limits,
-            cursor: 0,
-            lane,
-            in_flight: InFlight::default(),
-            params_written,
-            events_written: 0,
-            finish_written: None,
-        };
-        if let State::Linked(link) = &mut self.state {
-            link.welcome(self.now, welcomed);
-        }
-        self.offline = None;
-        self.counters.connections = self.counters.connections.saturating_add(1);
-    }
-
-    fn ack(&mut self, durable: &UnitRanges) {
-        if durable.last().is_some_and(|last| last >= self.next_number) {
-            return self.drop_link("the server acknowledged units that were never made".to_owned());
-        }
-        let before = self.durable.count();
-        self.absorb(durable);
-        if let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &mut self.state {
-            welcomed.in_flight.acknowledge(self.now, durable, &mut self.latency);
-        }
-        if self.durable.count() > before {
-            self.backoff.reset();
-        }
-    }
-
-    fn absorb(&mut self, durable: &UnitRanges) {
-        self.durable.extend(durable);
-        self.spool.forget(durable);
-    }
-
-    fn complete(&mut self, units: u64, durable_units: u64) {
-        let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &mut self.state else { return };
-        let finish =
-            welcomed.finish_written.take().filter(|finish| finish.units == units && durable_units <= units);
-        let Some(finish) = finish else {
-            return self.drop_link("the server completed something else than this track".to_owned());
-        };
-        // That is what it means; the acks of some units may have gone down with an earlier connection.
-        self.absorb(&finish.lost.gaps_below(units));
-        self.offline = None;
-        self.commands.push_back(Command::Disconnect);
-        self.state = State::Complete(Completion { units, durable_units });
-    }
-
-    // What is written.
-
-    fn hello(&self) -> PublisherMessage {
-        PublisherMessage::Hello(Hello {
-            version: PROTOCOL_VERSION,
-            session: self.identity.session,
-            resume_key: self.identity.resume_key.clone(),
-            room: self.identity.room.clone(),
-            track: self.track,
-            params: self.params.clone(),
-            device: self.identity.device.clone(),
-            started_unix_ms: self.identity.started_unix_ms,
-        })
-    }
-
-    fn next_units(&mut self) -> Option<Message> {
-        let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &mut self.state else {
-            return None;
-        };
-        if let Some((since, bytes)) = self.held
-            && self.now < since + self.pace.hold
-            && bytes < self.pace.shared_message_bytes
-            && !self.finished
-        {
-            return None;
-        }
-        let message_bytes = welcomed.limits.message_bytes as usize;
-        let shared_bytes = self.pace.shared_message_bytes.min(message_bytes);
-        let mut message = BytesMut::new();
-        let mut units = 0;
-        while let Some(mut unit) = self.spool.next_from(welcomed.cursor) {
-            let more_bytes = unit.encoded_bytes();
-            let payload_bytes = unit.payload.len();
-            if more_bytes > message_bytes || payload_bytes > welcomed.limits.unit_bytes as usize {
-                if units > 0 {
-                    break;
-                }
-                let message = format!(
-                    "unit {} has {payload_bytes} bytes, more than the server takes; raise its limit, or start anew with \
-                     a lower quality",
-                    unit.number
-                );
-                self.refused_on_link(ErrorBody::new(ErrorCode::TooLarge, message));
-                return None;
-            }
-            let shares = units == 0 || message.len() + more_bytes <= shared_bytes;
-            if !shares
-                || units == MAX_UNITS_PER_MESSAGE
-                || !welcomed.in_flight.has_room(more_bytes, self.pace.in_flight_bytes)
-            {
-                break;
-            }
-            unit.lane = welcomed.lane.lane_of(&unit);
-            unit.encode(&mut message);
-            welcomed.in_flight.add(self.now, &unit);
-            welcomed.cursor = unit.number + 1;
-            units += 1;
-            if unit.number < self.written_below {
-                self.counters.repeated_units += 1;
-            }
-            self.written_below = self.written_below.max(unit.number + 1);
-        }
-        if units == 0 {
-            return None;
-        }
-        if self.spool.next_from(welcomed.cursor).is_none() {
-            self.held = None;
-        }
-        self.counters.sent_units += units as u64;
-        self.counters.sent_bytes += message.len() as u64;
-        Some(Message::Binary(message.freeze()))
-    }
-
-    fn next_finish(&mut self) -> Option<Message> {
-        let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &self.state else { return None };
-        if !self.finished || self.spool.next_from(welcomed.cursor).is_some() {
-            return None;
-        }
-        let mut lost = self.lost();
-        if lost.as_slice().len() > MAX_RANGES {
-            // A coarser list also names units between its ranges: it waits until those are durable.
-            if self.spool.backlog().units > 0 {
-                return None;
-            }
-            lost = coarser(&lost, MAX_RANGES);
-        }
-        let finish = Finish { units: self.next_number, lost };
-        if welcomed.finish_written.as_ref() == Some(&finish) {
-            return None;
-        }
-        let text = PublisherMessage::Finish(finish.clone()).to_json();
-        if let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &mut self.state {
-            welcomed.finish_written = Some(finish);
-        }
-        Some(Message::Text(text))
-    }
-
-    /// Turns what was given up into an event, once it is sure and not too often.
-    fn tell_losses(&mut self) {
-        let welcomed = matches!(&self.state, State::Linked(Link { stage: Stage::Welcomed(_), .. }));
-        let due = self.losses.due_at().is_some_and(|due| self.finished || self.now >= due);
-        if welcomed && due {
-            let lost = self.lost();
-            if let Some((at_90k, detail)) = self.losses.take(self.now, &lost) {
-                self.event(self.now, EventKind::UnitsLost, at_90k, &detail);
-            }
-        }
     }
 
     fn tell(&mut self, tell: Tell) {

@@ -1,0 +1,103 @@
+//! What the server says, and what follows from it.
+
+use std::time::Duration;
+
+use protocol::UnitRanges;
+use protocol::control::{ControlError, ServerMessage, Welcome};
+use protocol::error::{ErrorBody, ErrorCode};
+
+use super::super::link::{InFlight, LaneChoice, Link, Stage, Welcomed};
+use super::super::refusal::shown;
+use super::super::{Command, Completion, Tell};
+use super::{State, TrackMachine};
+
+impl TrackMachine {
+    pub(super) fn text(&mut self, text: &str) {
+        let message = match ServerMessage::parse(text) {
+            Ok(message) => message,
+            Err(error @ (ControlError::UnknownType(_) | ControlError::Version(_))) => {
+                let message =
+                    format!("the server speaks another version ({error}); update this program or it");
+                return self.refused_on_link(ErrorBody::new(ErrorCode::UnsupportedVersion, message));
+            }
+            Err(error) => return self.drop_link(format!("the server sent nonsense: {error}")),
+        };
+        let State::Linked(link) = &self.state else { return };
+        let (welcomed, params_told) = match &link.stage {
+            Stage::Greeting { params_told, .. } => (false, *params_told),
+            Stage::Welcomed(_) => (true, None),
+        };
+        match message {
+            ServerMessage::Welcome(welcome) if let Some(params_told) = params_told => {
+                self.welcome(welcome, params_told)
+            }
+            ServerMessage::Ack { durable } if welcomed => self.ack(&durable),
+            ServerMessage::Complete { units, durable_units } if welcomed => {
+                self.complete(units, durable_units)
+            }
+            ServerMessage::KeyframeRequest {} => self.tell(Tell::KeyframeRequest),
+            ServerMessage::Viewers { count } => self.tell(Tell::Viewers(count)),
+            ServerMessage::Notice(notice) => self.tell(Tell::Notice(shown(notice))),
+            ServerMessage::Error(error) => self.refused_on_link(error),
+            _ => self.drop_link("the server sent a message at the wrong moment".to_owned()),
+        }
+    }
+
+    fn welcome(&mut self, welcome: Welcome, params_written: usize) {
+        if welcome.durable.last().is_some_and(|last| last >= self.next_number) {
+            let message =
+                "the server holds units of this session that this device never made; start a new session";
+            return self.refused_on_link(ErrorBody::new(ErrorCode::UnitOutOfRange, message));
+        }
+        self.absorb(&welcome.durable);
+        let backlog = Duration::from_millis(self.spool.backlog().duration_ms);
+        let lane = LaneChoice::at_welcome(self.end_90k, backlog, self.pace.live_backlog);
+        let welcomed = Welcomed {
+            limits: welcome.limits,
+            cursor: 0,
+            lane,
+            in_flight: InFlight::default(),
+            params_written,
+            events_written: 0,
+            finish_written: None,
+        };
+        if let State::Linked(link) = &mut self.state {
+            link.welcome(self.now, welcomed);
+        }
+        self.offline = None;
+        self.counters.connections = self.counters.connections.saturating_add(1);
+    }
+
+    fn ack(&mut self, durable: &UnitRanges) {
+        if durable.last().is_some_and(|last| last >= self.next_number) {
+            return self.drop_link("the server acknowledged units that were never made".to_owned());
+        }
+        let before = self.durable.count();
+        self.absorb(durable);
+        if let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &mut self.state {
+            welcomed.in_flight.acknowledge(self.now, durable, &mut self.latency);
+        }
+        if self.durable.count() > before {
+            self.backoff.reset();
+        }
+    }
+
+    fn absorb(&mut self, durable: &UnitRanges) {
+        self.durable.extend(durable);
+        self.spool.forget(durable);
+    }
+
+    fn complete(&mut self, units: u64, durable_units: u64) {
+        let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &mut self.state else { return };
+        let finish =
+            welcomed.finish_written.take().filter(|finish| finish.units == units && durable_units <= units);
+        let Some(finish) = finish else {
+            return self.drop_link("the server completed something else than this track".to_owned());
+        };
+        // That is what it means; the acks of some units may have gone down with an earlier connection.
+        self.absorb(&finish.lost.gaps_below(units));
+        self.offline = None;
+        self.commands.push_back(Command::Disconnect);
+        self.state = State::Complete(Completion { units, durable_units });
+    }
+}
