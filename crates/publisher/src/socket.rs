@@ -66,7 +66,9 @@ impl Socket {
             open.message = Some(match message {
                 Message::Text(text) => tungstenite::Message::text(text),
                 Message::Binary(bytes) => tungstenite::Message::Binary(bytes),
-                Message::Ping => tungstenite::Message::Ping(Bytes::new()),
+                Message::Ping(number) => {
+                    tungstenite::Message::Ping(Bytes::copy_from_slice(&number.to_be_bytes()))
+                }
             });
         }
     }
@@ -133,7 +135,10 @@ impl Open {
         let event = match ready!(self.web_socket.poll_next_unpin(cx)) {
             Some(Ok(tungstenite::Message::Text(text))) => SocketEvent::Text(text.as_str().to_owned()),
             Some(Ok(tungstenite::Message::Binary(_))) => SocketEvent::Binary,
-            Some(Ok(tungstenite::Message::Pong(_))) => SocketEvent::Pong,
+            Some(Ok(tungstenite::Message::Pong(payload))) => match <[u8; 4]>::try_from(&payload[..]) {
+                Ok(number) => SocketEvent::Pong(u32::from_be_bytes(number)),
+                Err(_) => SocketEvent::Heard,
+            },
             Some(Ok(tungstenite::Message::Ping(_) | tungstenite::Message::Frame(_))) => SocketEvent::Heard,
             Some(Ok(tungstenite::Message::Close(frame))) => SocketEvent::Closed {
                 code: frame.as_ref().map(|frame| frame.code.into()),

@@ -17,6 +17,15 @@ pub struct GivenUp {
     pub pts_90k: u64,
 }
 
+/// Where a viewer can start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyUnit {
+    /// Its number.
+    pub number: u64,
+    /// Its presentation time.
+    pub pts_90k: u64,
+}
+
 /// What a spool holds, for people and for pacing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Backlog {
@@ -38,6 +47,9 @@ pub trait Spool: Send {
 
     /// The unit with the lowest number at or above `number`.
     fn next_from(&self, number: u64) -> Option<Unit>;
+
+    /// The newest key unit.
+    fn newest_key(&self) -> Option<KeyUnit>;
 
     /// Forgets the units of these numbers, those it does not hold included.
     fn forget(&mut self, units: &UnitRanges);
@@ -120,6 +132,11 @@ impl Spool for MemorySpool {
     fn next_from(&self, number: u64) -> Option<Unit> {
         let at = self.units.partition_point(|unit| unit.number < number);
         self.units.get(at).cloned()
+    }
+
+    fn newest_key(&self) -> Option<KeyUnit> {
+        let unit = self.units.iter().rfind(|unit| unit.key)?;
+        Some(KeyUnit { number: unit.number, pts_90k: unit.pts_90k })
     }
 
     fn forget(&mut self, units: &UnitRanges) {

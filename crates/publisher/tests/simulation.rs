@@ -8,11 +8,11 @@ use std::time::Duration;
 use fastrand::Rng;
 use protocol::control::{Device, Finish, Limits, PublisherMessage, ServerMessage, Welcome};
 use protocol::error::{ErrorBody, ErrorCode};
-use protocol::unit::{Unit, decode_message};
+use protocol::unit::{Lane, Unit, decode_message};
 use protocol::{ResumeKey, SessionId, Track, UnitRanges};
 use publisher::spool::{MemorySpool, Overflow};
 use publisher::status::Phase;
-use publisher::track::{Command, ConnectFailure, Identity, Message, Pace, SocketEvent, TrackMachine};
+use publisher::track::{Command, ConnectFailure, Identity, Message, Pace, SocketEvent, Tell, TrackMachine};
 use testkit::units::{UnitSource, params};
 
 const SEEDS: u64 = 200;
@@ -63,7 +63,9 @@ struct Connection {
     welcomed: bool,
     /// What the machine was told to be durable on this connection.
     told: UnitRanges,
-    highest_written: Option<u64>,
+    written: UnitRanges,
+    /// In the live lane and in the backfill lane.
+    highest_written: [Option<u64>; 2],
 }
 
 struct Run {
@@ -167,7 +169,7 @@ impl Run {
                     self.connection.broken = true;
                     self.connection.closed = true;
                 }
-                Command::Tell(tell) => panic!("{tell:?}"),
+                Command::Tell(tell) => assert_eq!(tell, Tell::KeyframeRequest),
             }
         }
     }
@@ -180,8 +182,12 @@ impl Run {
         let units: Vec<Unit> = decode_message(bytes.clone()).map(Result::unwrap).collect();
         for unit in &units {
             assert!(!self.connection.told.contains(unit.number), "unit {} is durable", unit.number);
-            assert!(self.connection.highest_written < Some(unit.number), "ascending, each once");
-            self.connection.highest_written = Some(unit.number);
+            assert!(!self.connection.written.contains(unit.number), "each once");
+            self.connection.written.insert(unit.number);
+            let highest = &mut self.connection.highest_written[usize::from(unit.lane == Lane::Backfill)];
+            let ascends = *highest < Some(unit.number);
+            assert!(ascends || unit.lane == Lane::Backfill, "the live lane ascends");
+            *highest = Some(unit.number);
         }
         let counters = self.machine.status().counters;
         let is_alone = counters.in_flight_units <= units.len() as u64;
@@ -268,8 +274,8 @@ impl Run {
     fn serve(&mut self, message: Message) {
         let connection = self.connection.id;
         let text = match message {
-            Message::Ping => {
-                let event = SocketEvent::Pong;
+            Message::Ping(number) => {
+                let event = SocketEvent::Pong(number);
                 return self.later(Duration::from_millis(20), Arrival::AtMachine { connection, event });
             }
             Message::Binary(bytes) => {

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use protocol::UnitRanges;
 use protocol::control::{Finish, Limits};
-use protocol::unit::{Lane, Unit};
+use protocol::unit::Unit;
 
 use super::Pace;
+use super::lanes::Lanes;
+use super::window::Window;
 use crate::latency::Latency;
 
 /// An open connection.
@@ -17,7 +19,6 @@ pub(super) struct Link {
     ping_at: Duration,
     ping_interval: Duration,
     pub(super) ping_due: bool,
-    pub(super) ping_sent_at: Option<Duration>,
     pub(super) stage: Stage,
 }
 
@@ -38,7 +39,6 @@ impl Link {
             ping_at: now + pace.ping_interval,
             ping_interval: pace.ping_interval,
             ping_due: false,
-            ping_sent_at: None,
             stage: Stage::Greeting { params_told: None, deadline },
         }
     }
@@ -77,16 +77,15 @@ impl Link {
 #[derive(Debug)]
 pub(super) struct Welcomed {
     pub(super) limits: Limits,
-    /// All units below were written on this connection, or need not be.
-    pub(super) cursor: u64,
-    pub(super) lane: LaneChoice,
+    pub(super) lanes: Lanes,
+    pub(super) window: Window,
     pub(super) in_flight: InFlight,
     pub(super) params_written: usize,
     pub(super) events_written: usize,
     pub(super) finish_written: Option<Finish>,
 }
 
-/// Units written on this connection and not acknowledged, ascending.
+/// Units written on this connection and not acknowledged, in the order of their writing.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
     units: VecDeque<Written>,
@@ -130,37 +129,5 @@ impl InFlight {
 
     pub(super) const fn bytes(&self) -> u64 {
         self.bytes
-    }
-}
-
-/// Which lane the next unit travels in.
-///
-/// What an outage left behind goes into the backfill lane, up to the first key unit that is recent
-/// enough to be live; everything after it is live for the rest of the connection. So each connection
-/// changes the lane at most once, and the live lane starts where a viewer can.
-#[derive(Debug)]
-pub(super) enum LaneChoice {
-    Live,
-    BackfillUntil { pts_90k: u64 },
-}
-
-impl LaneChoice {
-    /// `end_90k` is the newest unit's end, `backlog` the time that the whole backlog spans.
-    pub(super) fn at_welcome(end_90k: u64, backlog: Duration, live_backlog: Duration) -> Self {
-        if backlog <= live_backlog {
-            return Self::Live;
-        }
-        let live_90k = (live_backlog.as_millis() as u64).saturating_mul(90);
-        Self::BackfillUntil { pts_90k: end_90k.saturating_sub(live_90k) }
-    }
-
-    pub(super) fn lane_of(&mut self, unit: &Unit) -> Lane {
-        match *self {
-            Self::BackfillUntil { pts_90k } if !unit.key || unit.pts_90k < pts_90k => Lane::Backfill,
-            _ => {
-                *self = Self::Live;
-                Lane::Live
-            }
-        }
     }
 }

@@ -14,20 +14,23 @@
 //!    gives it up; a unit that is given up is counted, and named in `finish`.
 //! 2. No unit is written before `welcome`, and none that `welcome` or an ack of the same connection
 //!    has named.
-//! 3. On a connection units are written in ascending order, each at most once, and codec parameters
-//!    before the units that need them.
+//! 3. On a connection each unit is written at most once, in ascending order within the backfill lane and
+//!    within the live lane, and codec parameters before the units that need them. The live lane comes first; it
+//!    starts at a key unit, and is never further behind than [`Pace::live_backlog`].
 //! 4. Every event, and after the last unit the `finish`, is written again after every `welcome`, until
 //!    `complete`.
-//! 5. Units in flight (written, not acknowledged) stay within the window, except that one message may
-//!    always be.
+//! 5. Units in flight (written, not acknowledged) stay within [`Pace::in_flight_bytes`], and bytes under way
+//!    (written, not arrived) within a window that keeps queues on the path short, except that one message may always be.
 //! 6. At most one connection exists: `Connect` comes only after the former one is closed or
 //!    `Disconnect` was given.
 
 mod acceptable;
+mod lanes;
 mod link;
 mod losses;
 mod machine;
 mod refusal;
+mod window;
 
 use std::time::Duration;
 
@@ -68,13 +71,13 @@ pub struct Pace {
     pub backoff_first: Duration,
     /// The longest wait before a reconnect.
     pub backoff_longest: Duration,
-    /// The window: bytes written and not acknowledged.
+    /// Bytes written and not acknowledged.
     pub in_flight_bytes: u64,
     /// Ready units share a message up to this size in bytes.
     pub shared_message_bytes: usize,
     /// How long a unit may be held back so that others can share its message.
     pub hold: Duration,
-    /// A backlog of more than this is called catching up, and its units travel in the backfill lane.
+    /// A backlog of more than this is called catching up; the live lane is never further behind than this.
     pub live_backlog: Duration,
 }
 
@@ -131,8 +134,8 @@ pub enum Message {
     Text(String),
     /// Units.
     Binary(Bytes),
-    /// A ping; report [`SocketEvent::Pong`] when its answer comes.
-    Ping,
+    /// A ping with this number as its payload, big-endian; report [`SocketEvent::Pong`] when its answer comes.
+    Ping(u32),
 }
 
 /// What happened at the socket.
@@ -144,8 +147,8 @@ pub enum SocketEvent {
     Text(String),
     /// A binary message came, which no server may send.
     Binary,
-    /// A pong came.
-    Pong,
+    /// The pong of the ping with this number came.
+    Pong(u32),
     /// Something else came that proves the peer alive, such as a ping.
     Heard,
     /// The connection is gone.

@@ -76,7 +76,7 @@ enum Event {
 enum Up {
     Text(String),
     Binary(Bytes),
-    Ping,
+    Ping(u32),
     /// The publisher has closed.
     Gone,
 }
@@ -406,9 +406,9 @@ impl TrackWorld {
             }
             Up::Text(text) => ingest.text(self.now, server_id, &text),
             Up::Binary(message) => ingest.binary(self.now, server_id, message),
-            Up::Ping => {
+            Up::Ping(number) => {
                 ingest.heard(self.now, server_id);
-                self.down(id, 40, SocketEvent::Pong);
+                self.down(id, 40, SocketEvent::Pong(number));
             }
             Up::Gone => {
                 connection.server_open = false;
@@ -464,7 +464,7 @@ impl TrackWorld {
             let (bytes, up) = match message {
                 Message::Text(text) => (text.len(), Up::Text(text)),
                 Message::Binary(bytes) => (bytes.len(), Up::Binary(bytes)),
-                Message::Ping => (6, Up::Ping),
+                Message::Ping(number) => (10, Up::Ping(number)),
             };
             let Some(connection) = self.connections.get_mut(&id) else { break };
             let arrival = connection.up.arrival(&self.weather, &mut self.rng, self.now, bytes + 60);

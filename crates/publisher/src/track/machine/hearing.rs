@@ -1,13 +1,13 @@
 //! What the server says, and what follows from it.
 
-use std::time::Duration;
-
 use protocol::UnitRanges;
 use protocol::control::{ControlError, ServerMessage, Welcome};
 use protocol::error::{ErrorBody, ErrorCode};
 
-use super::super::link::{InFlight, LaneChoice, Link, Stage, Welcomed};
+use super::super::lanes::Lanes;
+use super::super::link::{InFlight, Link, Stage, Welcomed};
 use super::super::refusal::shown;
+use super::super::window::Window;
 use super::super::{Command, Completion, Tell};
 use super::{State, TrackMachine};
 
@@ -50,12 +50,12 @@ impl TrackMachine {
             return self.refused_on_link(ErrorBody::new(ErrorCode::UnitOutOfRange, message));
         }
         self.absorb(&welcome.durable);
-        let backlog = Duration::from_millis(self.spool.backlog().duration_ms);
-        let lane = LaneChoice::at_welcome(self.end_90k, backlog, self.pace.live_backlog);
+        let newest = self.newest();
+        let lanes = Lanes::at_welcome(&*self.spool, newest, self.pace.live_backlog);
         let welcomed = Welcomed {
             limits: welcome.limits,
-            cursor: 0,
-            lane,
+            window: Window::new(lanes.is_behind(), self.pace.in_flight_bytes),
+            lanes,
             in_flight: InFlight::default(),
             params_written,
             events_written: 0,

@@ -14,6 +14,7 @@ use protocol::unit::Unit;
 use protocol::{Track, UnitRanges};
 
 use super::acceptable::check;
+use super::lanes::Newest;
 use super::link::{Link, Stage};
 use super::losses::Losses;
 use super::refusal::{printable, refusal_of_close, shown};
@@ -50,8 +51,8 @@ pub struct TrackMachine {
     held: Option<(Duration, usize)>,
 
     offline: Option<(Duration, String)>,
-    /// One more than the highest unit number that was ever written.
-    written_below: u64,
+    /// Units that were ever written, on this connection or an earlier one.
+    written: UnitRanges,
     counters: Counters,
     latency: Latency,
 }
@@ -93,7 +94,7 @@ impl TrackMachine {
             losses: Losses::default(),
             held: None,
             offline: None,
-            written_below: 0,
+            written: UnitRanges::new(),
             counters: Counters::default(),
             latency: Latency::default(),
         }
@@ -210,10 +211,12 @@ impl TrackMachine {
             (SocketEvent::Binary, State::Linked(_)) => {
                 self.drop_link("the server sent a message that no server sends".to_owned());
             }
-            (SocketEvent::Pong, State::Linked(link)) => {
+            (SocketEvent::Pong(number), State::Linked(link)) => {
                 link.heard_at = now;
-                if let Some(sent_at) = link.ping_sent_at.take() {
-                    self.counters.round_trip = Some(now.saturating_sub(sent_at));
+                if let Stage::Welcomed(welcomed) = &mut link.stage
+                    && let Some(round_trip) = welcomed.window.pong(now, number)
+                {
+                    self.counters.round_trip = Some(round_trip);
                 }
             }
             (SocketEvent::Heard, State::Linked(link)) => link.heard_at = now,
@@ -270,9 +273,10 @@ impl TrackMachine {
             *params_told = Some(self.params.len());
             return Some(Message::Text(self.hello().to_json()));
         }
-        if std::mem::take(&mut link.ping_due) {
-            link.ping_sent_at.get_or_insert(now);
-            return Some(Message::Ping);
+        if let Stage::Welcomed(welcomed) = &mut link.stage
+            && (std::mem::take(&mut link.ping_due) || welcomed.window.wants_mark())
+        {
+            return Some(Message::Ping(welcomed.window.mark(now)));
         }
         self.tell_losses();
         let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &mut self.state else {
@@ -349,6 +353,11 @@ impl TrackMachine {
     #[must_use]
     pub const fn ack_latency(&self) -> &Latency {
         &self.latency
+    }
+
+    /// The spool's newest unit, as the lanes see it.
+    const fn newest(&self) -> Newest {
+        Newest { end_90k: self.end_90k, is_last: self.finished }
     }
 
     fn tell(&mut self, tell: Tell) {

@@ -5,10 +5,11 @@ use protocol::PROTOCOL_VERSION;
 use protocol::control::{EventKind, Finish, Hello, PublisherMessage};
 use protocol::error::{ErrorBody, ErrorCode};
 use protocol::limits::{MAX_RANGES, MAX_UNITS_PER_MESSAGE};
+use protocol::unit::Lane;
 
-use super::super::Message;
 use super::super::link::{Link, Stage};
 use super::super::losses::coarser;
+use super::super::{Message, Tell};
 use super::{State, TrackMachine};
 
 impl TrackMachine {
@@ -25,7 +26,10 @@ impl TrackMachine {
         })
     }
 
+    /// Units of one lane in one message: of the live lane while it has any, else of what was left behind, as far as
+    /// the window lets them.
     pub(super) fn next_units(&mut self) -> Option<Message> {
+        let newest = self.newest();
         let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &mut self.state else {
             return None;
         };
@@ -36,11 +40,27 @@ impl TrackMachine {
         {
             return None;
         }
+        let lane = if welcomed.lanes.next_live(&*self.spool, newest, self.pace.live_backlog).is_some() {
+            Lane::Live
+        } else if welcomed.lanes.next_backfill(&*self.spool).is_some() {
+            Lane::Backfill
+        } else {
+            return None;
+        };
+        if !welcomed.window.has_room_for_live() {
+            return None;
+        }
+        let wants_key = welcomed.lanes.wants_key(self.now, newest);
         let message_bytes = welcomed.limits.message_bytes as usize;
         let shared_bytes = self.pace.shared_message_bytes.min(message_bytes);
         let mut message = BytesMut::new();
         let mut units = 0;
-        while let Some(mut unit) = self.spool.next_from(welcomed.cursor) {
+        loop {
+            let unit = match lane {
+                Lane::Live => welcomed.lanes.next_live(&*self.spool, newest, self.pace.live_backlog),
+                Lane::Backfill => welcomed.lanes.next_backfill(&*self.spool),
+            };
+            let Some(mut unit) = unit else { break };
             let more_bytes = unit.encoded_bytes();
             let payload_bytes = unit.payload.len();
             if more_bytes > message_bytes || payload_bytes > welcomed.limits.unit_bytes as usize {
@@ -59,24 +79,28 @@ impl TrackMachine {
             if !shares
                 || units == MAX_UNITS_PER_MESSAGE
                 || !welcomed.in_flight.has_room(more_bytes, self.pace.in_flight_bytes)
+                || lane == Lane::Backfill
+                    && !welcomed.window.has_room_for_backfill(message.len() + more_bytes)
             {
                 break;
             }
-            unit.lane = welcomed.lane.lane_of(&unit);
+            unit.lane = lane;
             unit.encode(&mut message);
             welcomed.in_flight.add(self.now, &unit);
-            welcomed.cursor = unit.number + 1;
+            welcomed.lanes.wrote(lane, unit.number);
             units += 1;
-            if unit.number < self.written_below {
-                self.counters.repeated_units += 1;
-            }
-            self.written_below = self.written_below.max(unit.number + 1);
+            self.counters.repeated_units += u64::from(self.written.contains(unit.number));
+            self.written.insert(unit.number);
+        }
+        welcomed.window.wrote(message.len());
+        if !welcomed.lanes.has_more(&*self.spool) {
+            self.held = None;
+        }
+        if wants_key {
+            self.tell(Tell::KeyframeRequest);
         }
         if units == 0 {
             return None;
-        }
-        if self.spool.next_from(welcomed.cursor).is_none() {
-            self.held = None;
         }
         self.counters.sent_units += units as u64;
         self.counters.sent_bytes += message.len() as u64;
@@ -84,8 +108,10 @@ impl TrackMachine {
     }
 
     pub(super) fn next_finish(&mut self) -> Option<Message> {
-        let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &self.state else { return None };
-        if !self.finished || self.spool.next_from(welcomed.cursor).is_some() {
+        let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &mut self.state else {
+            return None;
+        };
+        if !self.finished || welcomed.lanes.has_more(&*self.spool) {
             return None;
         }
         let mut lost = self.lost();
@@ -97,14 +123,14 @@ impl TrackMachine {
             lost = coarser(&lost, MAX_RANGES);
         }
         let finish = Finish { units: self.next_number, lost };
+        let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &mut self.state else {
+            return None;
+        };
         if welcomed.finish_written.as_ref() == Some(&finish) {
             return None;
         }
-        let text = PublisherMessage::Finish(finish.clone()).to_json();
-        if let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &mut self.state {
-            welcomed.finish_written = Some(finish);
-        }
-        Some(Message::Text(text))
+        welcomed.finish_written = Some(finish.clone());
+        Some(Message::Text(PublisherMessage::Finish(finish).to_json()))
     }
 
     /// Turns what was given up into an event, once it is sure and not too often.

@@ -55,29 +55,6 @@ fn losses_that_go_on_are_told_every_ten_seconds() {
 }
 
 #[test]
-fn what_an_outage_left_behind_travels_in_the_backfill_lane_up_to_a_recent_key_unit() {
-    let mut rig = Rig::new();
-    for number in 0..500 {
-        // Key units every 25: half a second.
-        rig.machine.push(rig.now, Unit { key: number % 25 == 0, ..unit(number) }).unwrap();
-    }
-    rig.open();
-    rig.welcome(&[]);
-    assert_eq!(rig.phase(), Phase::CatchingUp);
-    let lanes: Vec<Lane> = rig
-        .messages()
-        .into_iter()
-        .flat_map(|message| match message {
-            Message::Binary(bytes) => decode_message(bytes).map(|unit| unit.unwrap().lane).collect(),
-            _ => Vec::new(),
-        })
-        .collect();
-    assert_eq!(lanes.len(), 500);
-    assert!(lanes[..400].iter().all(|lane| *lane == Lane::Backfill));
-    assert!(lanes[400..].iter().all(|lane| *lane == Lane::Live));
-}
-
-#[test]
 fn a_unit_beyond_the_limits_of_the_server_needs_a_person_and_is_kept() {
     let mut rig = Rig::new();
     rig.limits.unit_bytes = PAYLOAD_BYTES as u32 - 1;

@@ -40,6 +40,7 @@ fn unit(number: u64) -> Unit {
     }
 }
 
+mod lanes;
 mod losses;
 mod refusals;
 mod sending;
@@ -108,16 +109,16 @@ impl Rig {
         std::iter::from_fn(|| self.machine.poll_message(self.now)).collect()
     }
 
-    /// Drains what is written as unit numbers and control messages.
+    /// Drains what is written as unit numbers and control messages. Pings are answered at once.
     fn written(&mut self) -> (Vec<u64>, Vec<PublisherMessage>) {
         let (mut units, mut control) = (Vec::new(), Vec::new());
-        for message in self.messages() {
+        while let Some(message) = self.machine.poll_message(self.now) {
             match message {
                 Message::Binary(bytes) => {
                     units.extend(decode_message(bytes).map(|unit| unit.unwrap().number))
                 }
                 Message::Text(text) => control.push(PublisherMessage::parse(&text).unwrap()),
-                Message::Ping => {}
+                Message::Ping(number) => self.machine.socket(self.now, SocketEvent::Pong(number)),
             }
         }
         (units, control)
@@ -139,6 +140,11 @@ impl Rig {
     fn welcome(&mut self, durable: &[(u64, u64)]) {
         let (durable, limits) = (ranges(durable), self.limits.clone());
         self.hear(&ServerMessage::Welcome(Welcome { version: 1, durable, limits, server_unix_ms: 0 }));
+        // The ping that goes ahead of everything.
+        if let Some(message) = self.machine.poll_message(self.now) {
+            assert_eq!(message, Message::Ping(0));
+            self.machine.socket(self.now, SocketEvent::Pong(0));
+        }
     }
 
     fn ack(&mut self, durable: &[(u64, u64)]) {

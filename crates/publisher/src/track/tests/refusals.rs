@@ -120,9 +120,9 @@ fn waits_grow_to_five_seconds_and_start_anew_after_progress() {
 fn a_silent_connection_is_pinged_and_given_up() {
     let mut rig = Rig::welcomed();
     rig.wait();
-    assert_eq!((rig.now, rig.messages()), (ms(3_000), vec![Message::Ping]));
+    assert_eq!((rig.now, rig.messages()), (ms(3_000), vec![Message::Ping(1)]));
     rig.now = ms(3_040);
-    rig.machine.socket(rig.now, SocketEvent::Pong);
+    rig.machine.socket(rig.now, SocketEvent::Pong(1));
     assert_eq!(rig.machine.status().counters.round_trip, Some(ms(40)));
     let mut pings = 0;
     while rig.commands().is_empty() {
@@ -140,7 +140,7 @@ fn pings_keep_within_the_idle_time_of_the_server() {
     rig.open();
     rig.welcome(&[]);
     rig.wait();
-    assert_eq!((rig.now, rig.messages()), (ms(1_000), vec![Message::Ping]));
+    assert_eq!((rig.now, rig.messages()), (ms(1_000), vec![Message::Ping(1)]));
 }
 
 #[test]
@@ -176,7 +176,8 @@ fn events_of_a_socket_that_is_given_up_change_nothing() {
     let mut rig = Rig::welcomed();
     rig.machine.socket(rig.now, SocketEvent::Closed { code: Some(4401), reason: String::new() });
     let refused = rig.phase();
-    for event in [SocketEvent::Opened, SocketEvent::Pong, SocketEvent::Binary, SocketEvent::Text("{}".into())]
+    for event in
+        [SocketEvent::Opened, SocketEvent::Pong(0), SocketEvent::Binary, SocketEvent::Text("{}".into())]
     {
         rig.machine.socket(rig.now, event);
         assert_eq!((rig.phase(), rig.commands()), (refused.clone(), vec![]));
