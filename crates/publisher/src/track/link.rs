@@ -61,10 +61,12 @@ impl Link {
 
     /// When the connection is given up, if nothing is heard until then.
     pub(super) fn dead_at(&self, pace: &Pace) -> Duration {
-        let silent = self.heard_at + pace.dead_after;
-        match self.stage {
-            Stage::Greeting { deadline, .. } => silent.min(deadline),
-            Stage::Welcomed(_) => silent,
+        match &self.stage {
+            Stage::Greeting { deadline, .. } => *deadline,
+            Stage::Welcomed(welcomed) => {
+                let slow = welcomed.window.round_trip() * 4;
+                self.heard_at + slow.clamp(pace.dead_after, pace.dead_after * 4)
+            }
         }
     }
 

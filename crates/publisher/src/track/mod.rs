@@ -65,7 +65,8 @@ pub struct Pace {
     pub connect_timeout: Duration,
     /// How often a ping is written. The server's idle time may make it shorter.
     pub ping_interval: Duration,
-    /// A connection on which nothing was heard for this long is given up.
+    /// A connection on which nothing was heard for this long is given up; on a slow path, for four round trips, up to
+    /// four times as long.
     pub dead_after: Duration,
     /// The first wait before a reconnect.
     pub backoff_first: Duration,
@@ -90,8 +91,8 @@ impl Pace {
     pub const fn of(track: Track) -> Self {
         Self {
             connect_timeout: Duration::from_secs(10),
-            ping_interval: Duration::from_secs(3),
-            dead_after: Duration::from_secs(10),
+            ping_interval: Duration::from_secs(1),
+            dead_after: Duration::from_secs(5),
             backoff_first: Duration::from_millis(250),
             backoff_longest: Duration::from_secs(5),
             in_flight_bytes: match track {
@@ -167,8 +168,11 @@ pub enum SocketEvent {
 pub enum ConnectFailure {
     /// The server answered, and refused.
     Refused(ErrorBody),
-    /// There was no answer to use: no route, no name, no trust in the certificate.
+    /// There was no answer to use: no name, no trust in the certificate, nothing that listens.
     Unreachable(String),
+    /// This device has no network, or none that leads there. Trying again soon burdens nobody, and finds out at once
+    /// when there is one.
+    NoNetwork(String),
 }
 
 /// How a track ended.

@@ -79,7 +79,7 @@ mod tests {
         for (status, body, code) in table {
             let found = match refusal_of_http(status, body, Some("https://b.example")) {
                 ConnectFailure::Refused(error) => Some(error.code),
-                ConnectFailure::Unreachable(_) => None,
+                ConnectFailure::Unreachable(_) | ConnectFailure::NoNetwork(_) => None,
             };
             assert_eq!(found, code, "{status}");
         }

@@ -163,6 +163,11 @@ impl Window {
         shortest.saturating_sub(self.base.shortest.min(self.base.before))
     }
 
+    /// The newest measured round trip; zero before the first.
+    pub(super) fn round_trip(&self) -> Duration {
+        self.recent.back().copied().unwrap_or_default()
+    }
+
     pub(super) const fn under_way_bytes(&self) -> u64 {
         self.written_bytes - self.arrived_bytes
     }

@@ -196,6 +196,10 @@ impl TrackMachine {
             (SocketEvent::ConnectFailed(failure), State::Connecting { .. }) => match failure {
                 ConnectFailure::Refused(error) => self.refused(error),
                 ConnectFailure::Unreachable(reason) => self.rest(reason),
+                ConnectFailure::NoNetwork(reason) => {
+                    self.rest(reason);
+                    self.state = State::Resting { until: self.now + self.pace.backoff_first };
+                }
             },
             (SocketEvent::Closed { code, reason }, State::Linked(_)) => {
                 match code.and_then(|code| refusal_of_close(code, &reason)) {

@@ -120,8 +120,8 @@ fn waits_grow_to_five_seconds_and_start_anew_after_progress() {
 fn a_silent_connection_is_pinged_and_given_up() {
     let mut rig = Rig::welcomed();
     rig.wait();
-    assert_eq!((rig.now, rig.messages()), (ms(3_000), vec![Message::Ping(1)]));
-    rig.now = ms(3_040);
+    assert_eq!((rig.now, rig.messages()), (ms(1_000), vec![Message::Ping(1)]));
+    rig.now = ms(1_040);
     rig.machine.socket(rig.now, SocketEvent::Pong(1));
     assert_eq!(rig.machine.status().counters.round_trip, Some(ms(40)));
     let mut pings = 0;
@@ -129,18 +129,18 @@ fn a_silent_connection_is_pinged_and_given_up() {
         pings += rig.messages().len();
         rig.wait();
     }
-    assert_eq!((rig.now, pings), (ms(13_040), 3));
-    assert!(matches!(rig.phase(), Phase::Offline { since, .. } if since == ms(13_040)));
+    assert_eq!((rig.now, pings), (ms(6_040), 5));
+    assert!(matches!(rig.phase(), Phase::Offline { since, .. } if since == ms(6_040)));
 }
 
 #[test]
 fn pings_keep_within_the_idle_time_of_the_server() {
     let mut rig = Rig::new();
-    rig.limits.idle_ms = 3_000;
+    rig.limits.idle_ms = 1_500;
     rig.open();
     rig.welcome(&[]);
     rig.wait();
-    assert_eq!((rig.now, rig.messages()), (ms(1_000), vec![Message::Ping(1)]));
+    assert_eq!((rig.now, rig.messages()), (ms(500), vec![Message::Ping(1)]));
 }
 
 #[test]
