@@ -29,7 +29,7 @@ pub(super) enum Stage {
     /// `params_told` is how many codec parameters the hello held; none before it is written.
     Greeting { params_told: Option<usize>, deadline: Duration },
     /// Units may flow.
-    Welcomed(Welcomed),
+    Welcomed(Box<Welcomed>),
 }
 
 impl Link {
@@ -48,7 +48,7 @@ impl Link {
         let idle = Duration::from_millis(u64::from(welcomed.limits.idle_ms)) / 3;
         self.ping_interval = self.ping_interval.min(idle.max(Duration::from_millis(100)));
         self.ping_at = self.ping_at.min(now + self.ping_interval);
-        self.stage = Stage::Welcomed(welcomed);
+        self.stage = Stage::Welcomed(Box::new(welcomed));
     }
 
     /// Makes a ping due when its time has come.
