@@ -18,9 +18,11 @@ use crate::pcm::{PcmBlock, SAMPLE_RATE_HZ, samples_us};
 /// A difference beyond this is loss, not drift.
 const RESYNC_US: i64 = 40_000;
 
-/// Sound waits for this long on the clock before a count begins, or begins anew: the punctual blocks among those that
-/// wait say when. A machine that was only busy brings late blocks all at once, in less than this.
-const DECIDED_AFTER_US: u64 = 200_000;
+/// Sound waits for this long on the clock before a count begins: the punctual blocks among those that wait say when.
+const BEGINS_AFTER_US: u64 = 200_000;
+
+/// And so long before one begins anew. A machine that was only busy has delivered its late blocks, all at once, in less.
+const LOST_AFTER_US: u64 = 500_000;
 
 /// So many blocks must wait, however long they are.
 const DECIDING_BLOCKS: usize = 4;
@@ -92,15 +94,16 @@ impl Held {
     }
 
     /// Whether there is enough to tell where the count belongs.
-    fn decides(&self) -> bool {
+    fn decides(&self, after_us: u64) -> bool {
         let waited_us = self.last_us.saturating_sub(self.first_us);
-        self.differences_us.len() >= DECIDING_BLOCKS && waited_us >= DECIDED_AFTER_US
+        self.differences_us.len() >= DECIDING_BLOCKS && waited_us >= after_us
             || samples_us(self.len as u64, SAMPLE_RATE_HZ) >= MAX_HELD_US
     }
 
-    /// Whether a block that does not fit does so in another way than these.
+    /// Whether a block that does not fit does so in another way than these: these were only late then.
     fn contradicts(&self, difference_us: i64) -> bool {
-        self.differences_us.first().is_some_and(|first| first.signum() != difference_us.signum())
+        let jumped = |last: &i64| last.signum() != difference_us.signum() || difference_us > last + RESYNC_US;
+        self.differences_us.last().is_some_and(jumped)
     }
 }
 
@@ -166,7 +169,7 @@ impl<S: Stretch> Packets<S> {
         let Some(expected_us) = self.expected_us() else {
             let before_us = samples_us(self.held.len as u64, SAMPLE_RATE_HZ);
             self.held.push(&block, signed(block.capture_us) - signed(before_us));
-            if self.held.decides() {
+            if self.held.decides(BEGINS_AFTER_US) {
                 self.begin();
                 self.pack(out);
             }
@@ -178,7 +181,7 @@ impl<S: Stretch> Packets<S> {
                 self.release(out);
             }
             self.held.push(&block, difference_us);
-            if self.held.decides() {
+            if self.held.decides(LOST_AFTER_US) {
                 self.resynchronise(out);
             }
         } else {
