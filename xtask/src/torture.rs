@@ -13,9 +13,12 @@ pub(crate) struct Options {
     /// How many seeds the simulated network has.
     #[arg(long, default_value_t = 50_000)]
     seeds: u64,
+    /// How long a microphone of a real sound server is compared with the clock, in s.
+    #[arg(long, default_value_t = 600)]
+    sound_seconds: u64,
 }
 
-/// Runs the simulation and the crash test of the test kit with these numbers.
+/// Runs the simulation and the crash test of the test kit, and the sound server's test of capture, with these numbers.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
     packages::ensure(Purpose::Test)?;
     run::checked(workspace.cargo().args([
@@ -42,5 +45,11 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()
             ])
             .env("LONGTAKE_SEEDS", options.seeds.to_string())
             .env("LONGTAKE_CRASH_ROUNDS", options.kills.to_string()),
+    )?;
+    run::checked(
+        workspace
+            .cargo()
+            .args(["test", "--package", "capture", "--test", "pulse", "--", "--nocapture"])
+            .env("LONGTAKE_SOUND_SECONDS", options.sound_seconds.to_string()),
     )
 }

@@ -1,7 +1,7 @@
 //! What the screen is told, made from what the parts of a session say. Pure.
 
-use protocol::Track;
 use protocol::error::ErrorCode;
+use protocol::{ClockDrift, Track};
 use publisher::spool::Backlog;
 use publisher::status::{Phase, TrackStatus};
 
@@ -15,6 +15,7 @@ pub(crate) struct TrackFacts {
     pub(crate) figures: Figures,
     pub(crate) wanted_bitrate_bps: u32,
     pub(crate) dropped: u64,
+    pub(crate) clock: Option<ClockDrift>,
 }
 
 /// A track as it is shown.
@@ -37,6 +38,7 @@ pub(crate) fn track(status: &TrackStatus, facts: &TrackFacts) -> api::Track {
         dropped: facts.dropped,
         encoder_load: facts.figures.encoder_load,
         round_trip_ms: round_trip.and_then(|ms| u32::try_from(ms).ok()),
+        clock: facts.clock,
     }
 }
 
@@ -188,7 +190,10 @@ mod tests {
         let mut status = status(Phase::Live, 100, 1, 9);
         status.counters.round_trip = Some(Duration::from_millis(42));
         let figures = Figures { bitrate_bps: 7, units_per_second: 30.0, encoder_load: 0.1 };
-        let shown = track(&status, &TrackFacts { figures, wanted_bitrate_bps: 8, dropped: 2 });
+        let shown = track(
+            &status,
+            &TrackFacts { figures, wanted_bitrate_bps: 8, dropped: 2, clock: Some(ClockDrift::default()) },
+        );
         let arrival = Arrival {
             units: 100,
             durable_units: 90,
@@ -200,6 +205,7 @@ mod tests {
         assert_eq!(shown.arrival, arrival);
         assert_eq!((shown.bitrate_bps, shown.wanted_bitrate_bps, shown.dropped), (7, 8, 2));
         assert_eq!(shown.round_trip_ms, Some(42));
+        assert_eq!(shown.clock, Some(ClockDrift::default()));
     }
 
     #[test]

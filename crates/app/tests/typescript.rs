@@ -16,7 +16,7 @@ fn declarations() -> String {
     let config = Config::new();
     let mut text = String::from(
         "// Generated from crates/app by `cargo xtask codegen`. Do not edit.\n\
-         import type { RoomName, SessionId } from '../protocol/types';\n",
+         import type { ClockDrift, RoomName, SessionId } from '../protocol/types';\n",
     );
     macro_rules! declare {
         ($($type:ty),* $(,)?) => {

@@ -1,14 +1,21 @@
 //! What is printed at the end of a session.
 
-use protocol::SessionId;
+use protocol::{ClockDrift, SessionId, Track};
 use publisher::{Report, TrackReport};
 use serde_json::{Value, json};
+use session::clock_drift_text;
 
 use crate::status_line::track_json;
 
 /// One line per track, the session, and where its recording is.
-pub(crate) fn text(report: &Report, session: SessionId, recording_url: &str) -> String {
+pub(crate) fn text(
+    report: &Report,
+    session: SessionId,
+    recording_url: &str,
+    drift: Option<&ClockDrift>,
+) -> String {
     let mut lines: Vec<String> = report.tracks.iter().map(track_text).collect();
+    lines.extend(drift.map(clock_drift_text));
     lines.push(format!("session {session}"));
     if report.tracks.iter().any(|track| track.status.counters.durable_units > 0) {
         lines.push(format!("recording {recording_url}"));
@@ -32,7 +39,12 @@ fn track_text(track: &TrackReport) -> String {
 }
 
 /// The same for scripts.
-pub(crate) fn json(report: &Report, session: SessionId, recording_url: &str) -> Value {
+pub(crate) fn json(
+    report: &Report,
+    session: SessionId,
+    recording_url: &str,
+    drift: Option<&ClockDrift>,
+) -> Value {
     let mut line = json!({
         "type": "finished",
         "session": session.to_string(),
@@ -42,18 +54,24 @@ pub(crate) fn json(report: &Report, session: SessionId, recording_url: &str) -> 
     for track in &report.tracks {
         line[track.track.name()] = track_json(&track.status);
     }
+    if let Some(drift) = drift {
+        line[Track::Audio.name()]["clock"] = json!(drift);
+    }
     line
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use protocol::{Track, UnitRange};
+    use protocol::UnitRange;
     use publisher::latency::Latency;
     use publisher::spool::Backlog;
     use publisher::status::{Counters, Phase, TrackStatus};
 
     use super::*;
+
+    const DRIFT: ClockDrift =
+        ClockDrift { drift_ppb: Some(-4_600), offset_us_max: 1_200, offset_us_last: 300 };
 
     fn report(units: u64, durable_units: u64, lost: &[(u64, u64)]) -> Report {
         let lost: protocol::UnitRanges =
@@ -79,12 +97,13 @@ mod tests {
     #[test]
     fn the_end_says_what_is_durable_and_what_is_missing() {
         assert_eq!(
-            text(&report(60, 60, &[]), session(), "http://a/r.mp4"),
+            text(&report(60, 60, &[]), session(), "http://a/r.mp4", Some(&DRIFT)),
             "video: 60 of 60 units durable; reconnected 2 times\n\
+             microphone clock -4.6 ppm, corrected; sound within 1.2 ms of the picture\n\
              session 01890a5d-ac96-774b-bcce-b302099a8057\nrecording http://a/r.mp4"
         );
         assert_eq!(
-            text(&report(60, 0, &[(3, 9)]), session(), "http://a/r.mp4"),
+            text(&report(60, 0, &[(3, 9)]), session(), "http://a/r.mp4", None),
             "video: 0 of 60 units durable; lost for want of memory: 3–9; 53 not acknowledged; reconnected 2 times\n\
              session 01890a5d-ac96-774b-bcce-b302099a8057"
         );
@@ -92,8 +111,9 @@ mod tests {
 
     #[test]
     fn scripts_see_whether_it_is_whole() {
-        let json = json(&report(60, 60, &[]), session(), "http://a/r.mp4");
+        let json = json(&report(60, 60, &[]), session(), "http://a/r.mp4", Some(&DRIFT));
         assert_eq!((json["type"].as_str(), json["whole"].as_bool()), (Some("finished"), Some(true)));
         assert_eq!(json["video"]["durable_units"], 60);
+        assert_eq!(json["audio"]["clock"]["drift_ppb"], -4_600);
     }
 }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-use protocol::{SessionId, Track};
+use protocol::{ClockDrift, SessionId, Track};
 use publisher::Report;
 use publisher::status::Status;
 use serde_json::json;
@@ -100,12 +100,18 @@ impl Screen {
         }
     }
 
-    pub(crate) fn finished(&mut self, report: &Report, id: SessionId, recording_url: &str) {
+    pub(crate) fn finished(
+        &mut self,
+        report: &Report,
+        id: SessionId,
+        recording_url: &str,
+        drift: Option<&ClockDrift>,
+    ) {
         self.end_line();
         if self.json {
-            print_line(&outcome::json(report, id, recording_url).to_string());
+            print_line(&outcome::json(report, id, recording_url, drift).to_string());
         } else {
-            print_line(&outcome::text(report, id, recording_url));
+            print_line(&outcome::text(report, id, recording_url, drift));
         }
     }
 

@@ -76,7 +76,7 @@ pub struct Event {
     pub at_90k: u64,
     /// What.
     pub kind: EventKind,
-    /// More about it in words, such as the new device's name; may be empty.
+    /// More about it in words, such as the new device's name; may be empty. Some [kinds](EventKind) say its form.
     pub detail: String,
 }
 
@@ -102,6 +102,17 @@ pub enum EventKind {
     FramesDropped,
     /// Units were given up unsent because the publisher's queue was full.
     UnitsLost,
+    /// Nothing was captured from here on, for a reason that is no device's. The detail is an
+    /// [`Interruption`](crate::Interruption).
+    Interrupted,
+    /// Capture goes on after it was interrupted. The detail is an [`Interruption`](crate::Interruption).
+    Resumed,
+    /// Sound was lost, or there was too much of it, and was set to the clock. The detail is a
+    /// [`SoundShift`](crate::SoundShift).
+    SoundResynchronised,
+    /// At the end of the audio track: how the microphone's clock ran, and how far sound and picture were apart. The
+    /// detail is a [`ClockDrift`](crate::ClockDrift).
+    ClockDrift,
 }
 
 /// Ends a track.

@@ -11,6 +11,7 @@ pub mod api;
 pub mod codec;
 pub mod control;
 pub mod error;
+mod event_detail;
 mod ids;
 pub mod limits;
 pub mod pairing;
@@ -19,6 +20,7 @@ mod secret;
 mod track;
 pub mod unit;
 
+pub use event_detail::{ClockDrift, DetailError, Interruption, InterruptionReason, SoundShift};
 pub use ids::{IdError, ResumeKey, RoomName, SessionId};
 pub use ranges::{UnitRange, UnitRanges};
 pub use secret::Secret;

@@ -6,7 +6,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use protocol::{
-    ResumeKey, RoomName, SessionId, Track, UnitRange, UnitRanges, api, codec, control, error, unit,
+    ClockDrift, InterruptionReason, ResumeKey, RoomName, SessionId, Track, UnitRange, UnitRanges, api, codec,
+    control, error, unit,
 };
 use ts_rs::{Config, TS};
 
@@ -41,6 +42,8 @@ fn declarations() -> String {
         error::ErrorBody,
         control::Device,
         control::EventKind,
+        ClockDrift,
+        InterruptionReason,
         control::Event,
         control::Hello,
         control::Finish,

@@ -8,6 +8,8 @@ use protocol::control::EventKind;
 use publisher::track::PushError;
 use publisher::{Publisher, TrackHandle};
 
+use crate::ledger::{self, Entry, Interruptions};
+
 /// How long to wait for an event before looking at the counters again.
 const PATIENCE: Duration = Duration::from_millis(250);
 
@@ -31,6 +33,7 @@ pub struct Feed {
     remark: Box<dyn FnMut(String) + Send>,
     /// The name of each track's device, as far as it is known.
     names: [Option<String>; 2],
+    interruptions: [Interruptions; 2],
     /// The track whose device a person has switched off.
     is_off: Option<Track>,
     drops_told: u64,
@@ -44,7 +47,17 @@ impl Feed {
         let (video, audio) = (publisher.track(Track::Video), publisher.track(Track::Audio));
         let names = [session.camera_name().map(str::to_owned), session.microphone_name().map(str::to_owned)];
         let remark = Box::new(remark);
-        Self { session, video, audio, remark, names, is_off: None, drops_told: 0, drops_told_at_us: 0 }
+        Self {
+            session,
+            video,
+            audio,
+            remark,
+            names,
+            interruptions: Default::default(),
+            is_off: None,
+            drops_told: 0,
+            drops_told_at_us: 0,
+        }
     }
 
     /// With devices that are open already, and so do not tell their names; the camera may be switched off.
@@ -67,7 +80,10 @@ impl Feed {
     pub fn run(mut self) -> Ended {
         let mut ended = Ended::default();
         loop {
-            match self.session.next_event(PATIENCE) {
+            let began_us = self.session.now_us();
+            let next = self.session.next_event(PATIENCE);
+            self.tell_sleep(began_us);
+            match next {
                 Wait::Event(event) => {
                     if let Err(error) = self.take(event, &mut ended) {
                         ended.fault = Some(error);
@@ -88,12 +104,17 @@ impl Feed {
             }
             CaptureEvent::Unit { track, unit } => self.handle(track).map_or(Ok(()), |to| to.push(unit)),
             CaptureEvent::DeviceLost { track, error } => {
-                self.tell(track, EventKind::DeviceLost, &error.to_string());
+                let entry = self.interruptions[index(track)].lost(self.session.now_us(), &error);
+                self.enter(track, entry);
                 Ok(())
             }
             CaptureEvent::DeviceRestored { track, away_us } => {
-                let away = format!("back after {:.1} s", away_us as f64 / 1e6);
-                self.tell(track, EventKind::DeviceRestored, &away);
+                let entry = self.interruptions[index(track)].restored(self.session.now_us(), away_us);
+                self.enter(track, entry);
+                Ok(())
+            }
+            CaptureEvent::Resynchronised { shift_us } => {
+                self.enter(Track::Audio, ledger::resynchronised(self.session.now_us(), shift_us));
                 Ok(())
             }
             CaptureEvent::DeviceSwitched { track, name } => {
@@ -108,6 +129,11 @@ impl Feed {
                 if let Some(failure) = failure {
                     (self.remark)(format!("{track}: {failure}"));
                     ended.failures.push((track, failure));
+                }
+                if track == Track::Audio
+                    && let Some(drift) = self.session.controls().stats().clock_drift
+                {
+                    self.enter(track, ledger::clock_drift(self.session.now_us(), &drift));
                 }
                 if let Some(handle) = self.handle(track) {
                     handle.finish();
@@ -136,7 +162,7 @@ impl Feed {
         if self.is_off.take_if(|off| *off == track).is_some() {
             self.tell(track, EventKind::Unmuted, "switched on");
         }
-        let before = self.names[usize::from(track == Track::Audio)].replace(name.clone());
+        let before = self.names[index(track)].replace(name.clone());
         if before.is_some_and(|before| before != name) {
             self.tell(track, EventKind::DeviceSwitched, &name);
         }
@@ -144,10 +170,24 @@ impl Feed {
 
     /// Tells the recording and the person.
     fn tell(&mut self, track: Track, kind: EventKind, detail: &str) {
-        (self.remark)(format!("{track}: {detail}"));
-        let at_90k = self.session.now_us().saturating_mul(9) / 100;
+        self.enter(track, Entry::plain(kind, self.session.now_us(), detail.to_owned()));
+    }
+
+    fn enter(&mut self, track: Track, entry: Entry) {
+        if let Some(remark) = entry.remark {
+            (self.remark)(format!("{track}: {remark}"));
+        }
         if let Some(handle) = self.handle(track) {
-            handle.event(kind, at_90k, detail);
+            handle.event(entry.kind, entry.at_us.saturating_mul(9) / 100, &entry.detail);
+        }
+    }
+
+    /// A sleep is told on every track: each of them has its gap.
+    fn tell_sleep(&mut self, began_us: u64) {
+        let Some(entries) = ledger::sleep(began_us, self.session.now_us(), PATIENCE) else { return };
+        for track in Track::ALL.into_iter().filter(|track| self.handle(*track).is_some()).collect::<Vec<_>>()
+        {
+            entries.iter().for_each(|entry| self.enter(track, entry.clone()));
         }
     }
 
@@ -161,5 +201,12 @@ impl Feed {
             self.tell(Track::Video, EventKind::FramesDropped, &detail);
             (self.drops_told, self.drops_told_at_us) = (dropped, now_us);
         }
+    }
+}
+
+const fn index(track: Track) -> usize {
+    match track {
+        Track::Video => 0,
+        Track::Audio => 1,
     }
 }

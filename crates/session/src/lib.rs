@@ -8,9 +8,11 @@
 
 mod feed;
 mod keyframes;
+mod ledger;
 mod publishing_device;
 pub mod sources;
 
 pub use feed::{Ended, Feed};
 pub use keyframes::answer_keyframe_requests;
+pub use ledger::clock_drift_text;
 pub use publishing_device::publishing_device;

@@ -1,6 +1,6 @@
 //! The session that runs, from tap until the server has everything.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use std::{mem, thread};
 
 use capture::{AudioEncoding, Controls, Encoding, Stats, VideoEncoding};
@@ -27,7 +27,6 @@ pub(super) struct Recording {
     server: String,
     recording_url: String,
     started_unix_ms: u64,
-    begun: Instant,
     /// How long it lasted, once it is stopped.
     lasted: Option<Duration>,
     publisher: Publisher,
@@ -63,13 +62,18 @@ pub(super) async fn phase_change(recording: &mut Option<Recording>) {
 }
 
 impl Recording {
+    /// The session's own time, as its units count it.
+    fn now(&self) -> Duration {
+        Duration::from_micros(self.controls.now_us())
+    }
+
     fn elapsed(&self) -> Duration {
-        self.lasted.unwrap_or_else(|| self.begun.elapsed())
+        self.lasted.unwrap_or_else(|| self.now())
     }
 
     /// Looks at what the encoders have made.
     pub(super) fn look(&mut self) {
-        let (now, stats) = (self.begun.elapsed(), self.controls.stats());
+        let (now, stats) = (self.now(), self.controls.stats());
         let (video, audio) = totals(&stats);
         self.video.see(now, video);
         self.audio.see(now, audio);
@@ -82,15 +86,18 @@ impl Recording {
         let quality = &self.quality;
         let track = |track: Track| {
             let report = report.tracks.iter().find(|report| report.track == track)?;
-            let (rates, wanted_bitrate_bps, dropped) = match track {
+            let (rates, wanted_bitrate_bps, dropped, clock) = match track {
                 Track::Video => {
-                    (&self.video, quality.video_bitrate_bps, stats.frames_dropped + stats.frames_skipped)
+                    let dropped = stats.frames_dropped + stats.frames_skipped;
+                    (&self.video, quality.video_bitrate_bps, dropped, None)
                 }
-                Track::Audio => (&self.audio, quality.audio_bitrate_bps, stats.sound_dropped),
+                Track::Audio => {
+                    (&self.audio, quality.audio_bitrate_bps, stats.sound_dropped, stats.clock_drift)
+                }
             };
             // Once it is stopped nothing is made any more, however the last two seconds were.
             let figures = if self.lasted.is_none() { rates.figures() } else { Default::default() };
-            Some(view::track(&report.status, &TrackFacts { figures, wanted_bitrate_bps, dropped }))
+            Some(view::track(&report.status, &TrackFacts { figures, wanted_bitrate_bps, dropped, clock }))
         };
         Session {
             id: self.id,
@@ -119,7 +126,7 @@ impl Recording {
     }
 
     fn tell(&self, track: Track, kind: EventKind, detail: &str) {
-        let at_us = u64::try_from(self.begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let at_us = self.controls.now_us();
         if let Some(handle) = self.publisher.track(track) {
             handle.event(kind, at_us.saturating_mul(9) / 100, detail);
         }
@@ -177,7 +184,7 @@ impl Actor {
         let publisher = Publisher::start(&config, &tracks).map_err(|error| Problem::from(&error))?;
         let session = self.inputs.record(&encoding).map_err(|error| Problem::from(&error))?;
 
-        let (controls, begun) = (session.controls(), Instant::now());
+        let controls = session.controls();
         tokio::spawn(answer_keyframe_requests(publisher.tells(), controls.clone()));
         let feed = Feed::new(session, &publisher, |remark| tracing::info!("{remark}"));
         self.run_feed(feed.on_devices(self.camera.name(), self.microphone.name(), !self.camera.is_on()), id)?;
@@ -189,7 +196,6 @@ impl Actor {
             server: address.to_string(),
             recording_url: address.http_url(&format!("/api/sessions/{id}/recording.mp4")),
             started_unix_ms,
-            begun,
             lasted: None,
             status: publisher.status(),
             phases: [None, None],
@@ -232,7 +238,7 @@ impl Actor {
             self.notice(fault.into());
         }
         if let Some(recording) = self.recording.as_mut().filter(|recording| recording.id == id) {
-            recording.lasted.get_or_insert(recording.begun.elapsed());
+            recording.lasted.get_or_insert(recording.now());
             recording.controls.stop();
             recording.finish_tracks();
         }
@@ -243,7 +249,7 @@ impl Actor {
         let Some(recording) = self.recording.as_mut().filter(|recording| recording.lasted.is_none()) else {
             return Err(Problem::new(ProblemCode::NotNow, "Nothing is being recorded."));
         };
-        recording.lasted = Some(recording.begun.elapsed());
+        recording.lasted = Some(recording.now());
         recording.controls.stop();
         let (id, jobs) = (recording.id, self.jobs.clone());
         tokio::spawn(async move {

@@ -1,4 +1,4 @@
-use protocol::{RoomName, SessionId};
+use protocol::{ClockDrift, RoomName, SessionId};
 use serde::{Deserialize, Serialize};
 
 use super::Problem;
@@ -70,6 +70,8 @@ pub struct Track {
     pub encoder_load: f32,
     /// The newest time from a question to the server to its answer, in ms.
     pub round_trip_ms: Option<u32>,
+    /// The microphone's clock, and how far the sound is from the picture; none for the picture's track.
+    pub clock: Option<ClockDrift>,
 }
 
 /// Whether a track arrives.

@@ -1,8 +1,18 @@
 //! Encoders: raw pictures and sound in, what becomes a unit's payload out.
 
+pub(crate) mod drift;
 pub mod h264;
+#[cfg(test)]
+#[allow(
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss
+)]
+mod hours;
 pub mod opus;
 pub(crate) mod packets;
+pub(crate) mod stretch;
 
 use bytes::Bytes;
 use protocol::codec::CodecParameters;

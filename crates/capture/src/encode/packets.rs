@@ -2,36 +2,33 @@
 //!
 //! A packet's time is the time of the first one plus what has been encoded since, so that packets are
 //! exactly contiguous. Two things pull that count and the clock apart:
-//! - The device's crystal is a little fast or slow. The difference grows slowly; single PCM samples are
-//!   slipped in or out until it is gone.
-//! - The device loses sound. The difference jumps; counting starts anew at the clock's time, and that is
-//!   reported.
+//! - The device's crystal is a little fast or slow. The difference grows slowly; [`Drift`] measures it and a
+//!   [`Stretch`] makes the sound longer or shorter by as much.
+//! - The device loses sound, or the system sleeps. The difference jumps; counting starts anew at the clock's time, and
+//!   that is reported.
 
-use std::collections::VecDeque;
+use protocol::ClockDrift;
 
-use rubato::audioadapter_buffers::direct::InterleavedSlice;
-use rubato::{Adjustable as _, FixedAsync, Resampler as _, Slip};
-
+use super::drift::{Drift, punctual};
 use super::opus::{PACKET_DURATION_90K, PACKET_SAMPLES};
+use super::stretch::{Stretch, Stretcher};
 use crate::clock::us_to_90k;
 use crate::pcm::{PcmBlock, SAMPLE_RATE_HZ, samples_us};
 
 /// A difference beyond this is loss, not drift.
 const RESYNC_US: i64 = 40_000;
 
-/// So many blocks in a row must agree that sound was lost: one that is late only because the machine was busy
-/// does not count.
-const AGREEING_BLOCKS: usize = 8;
+/// Sound waits for this long on the clock before a count begins: the punctual blocks among those that wait say when.
+const BEGINS_AFTER_US: u64 = 200_000;
 
-/// Slipping begins when the smoothed difference exceeds this, and ends below the second figure.
-const SLIP_FROM_US: f64 = 3_000.0;
-const SLIP_UNTIL_US: f64 = 1_000.0;
+/// And so long before one begins anew. A machine that was only busy has delivered its late blocks, all at once, in less.
+const LOST_AFTER_US: u64 = 500_000;
 
-/// How fast slipping goes: crystals are seldom off by more than a fifth of this.
-const SLIP_RATE: f64 = 0.000_5;
+/// So many blocks must wait, however long they are.
+const DECIDING_BLOCKS: usize = 4;
 
-/// The share of a new block in the smoothed difference: it follows within about 2.5 s.
-const SMOOTHING: f64 = 1.0 / 256.0;
+/// More sound than this never waits, whatever the clock says.
+const MAX_HELD_US: u64 = 3_000_000;
 
 /// What comes out.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,47 +61,101 @@ struct Anchor {
     pts_90k: u64,
 }
 
-pub(crate) struct Packets {
+/// Which device a restored one is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Crystal {
+    /// The one that was lost.
+    Same,
+    /// Another one, whose rate is not known.
+    Other,
+}
+
+/// Blocks that are not counted yet: before a count begins, or because they do not fit into it.
+#[derive(Default)]
+struct Held {
+    samples: Vec<f32>,
+    /// How much sound they are, in PCM samples per channel.
+    len: usize,
+    /// Of each block: its time less what the count says, or less that of the sound before it when there is no count.
+    differences_us: Vec<i64>,
+    first_us: u64,
+    last_us: u64,
+}
+
+impl Held {
+    fn push(&mut self, block: &PcmBlock, difference_us: i64) {
+        if self.differences_us.is_empty() {
+            self.first_us = block.capture_us;
+        }
+        self.last_us = block.capture_us;
+        self.differences_us.push(difference_us);
+        self.samples.extend_from_slice(&block.samples);
+        self.len += block.len_48k();
+    }
+
+    /// Whether there is enough to tell where the count belongs.
+    fn decides(&self, after_us: u64) -> bool {
+        let waited_us = self.last_us.saturating_sub(self.first_us);
+        self.differences_us.len() >= DECIDING_BLOCKS && waited_us >= after_us
+            || samples_us(self.len as u64, SAMPLE_RATE_HZ) >= MAX_HELD_US
+    }
+
+    /// Whether a block that does not fit does so in another way than these: these were only late then.
+    fn contradicts(&self, difference_us: i64) -> bool {
+        let jumped = |last: &i64| last.signum() != difference_us.signum() || difference_us > last + RESYNC_US;
+        self.differences_us.last().is_some_and(jumped)
+    }
+}
+
+/// Packs the sound of one session's track.
+pub(crate) struct Packets<S = Stretcher> {
     channels: usize,
+    stretch: S,
+    drift: Drift,
     anchor: Option<Anchor>,
     /// Packets since the anchor.
     packed: u64,
     /// Samples on their way into the next packet.
     waiting: Vec<f32>,
-    /// Samples on their way through the slip.
-    slipping: Vec<f32>,
-    slip: Option<Slip<f32>>,
-    differences_us: VecDeque<i64>,
-    smoothed_us: f64,
-    /// +1 while PCM samples are slipped in, −1 while out, else 0.
-    direction: f64,
+    held: Held,
     /// Where the packets so far end: a new anchor may not lie before it.
     end_us: u64,
     /// The next block begins a new count, as after a device has come back.
     restart: bool,
 }
 
-impl Packets {
+impl<S: Stretch> Packets<S> {
     pub(crate) fn new(channels: u8) -> Self {
         let channels = usize::from(channels);
         Self {
             channels,
+            stretch: S::new(channels),
+            drift: Drift::default(),
             anchor: None,
             packed: 0,
             waiting: Vec::new(),
-            slipping: Vec::new(),
-            slip: Slip::new(PACKET_SAMPLES, channels, FixedAsync::Input).ok(),
-            differences_us: VecDeque::with_capacity(AGREEING_BLOCKS),
-            smoothed_us: 0.0,
-            direction: 0.0,
+            held: Held::default(),
             end_us: 0,
             restart: false,
         }
     }
 
-    /// The device was away: whatever time the next block has, it is right.
-    pub(crate) fn device_restored(&mut self) {
+    /// The device was away, or another one has taken over: whatever time the next block has, it is right.
+    pub(crate) fn device_restored(&mut self, crystal: Crystal) {
         self.restart = true;
+        if crystal == Crystal::Other {
+            self.drift.other_device();
+        }
+    }
+
+    /// The device's clock against the session's; none before a second of sound.
+    pub(crate) fn clock_drift(&self) -> Option<ClockDrift> {
+        self.drift.stated()
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn correction_ppm(&self) -> f64 {
+        self.drift.correction_ppm()
     }
 
     /// Takes a run of sound and appends what is complete to `out`.
@@ -112,120 +163,126 @@ impl Packets {
         if block.samples.is_empty() {
             return;
         }
-        let mut samples = block.samples;
-        if let Some(expected_us) = self.expected_us() {
-            let shift_us = signed(block.capture_us) - signed(expected_us);
-            if self.is_lost(shift_us) {
-                self.flush(out);
-                out.push(Output::Resynchronised { shift_us });
-            }
+        if std::mem::take(&mut self.restart) {
+            self.flush(out);
         }
-        if self.anchor.is_none() {
-            // What was already counted is not encoded a second time.
-            let surplus =
-                to_samples(self.end_us.saturating_sub(block.capture_us)).saturating_mul(self.channels);
-            samples.drain(..surplus.min(samples.len()));
-            if samples.is_empty() {
-                return;
+        let Some(expected_us) = self.expected_us() else {
+            let before_us = samples_us(self.held.len as u64, SAMPLE_RATE_HZ);
+            self.held.push(&block, signed(block.capture_us) - signed(before_us));
+            if self.held.decides(BEGINS_AFTER_US) {
+                self.begin();
+                self.pack(out);
             }
-            self.start_at(block.capture_us.max(self.end_us));
-        }
-        if self.direction == 0.0 {
-            self.waiting.append(&mut self.slipping);
-            self.waiting.extend(samples);
+            return;
+        };
+        let difference_us = signed(block.capture_us) - signed(expected_us);
+        if difference_us.abs() >= RESYNC_US {
+            if self.held.contradicts(difference_us) {
+                self.release(out);
+            }
+            self.held.push(&block, difference_us);
+            if self.held.decides(LOST_AFTER_US) {
+                self.resynchronise(out);
+            }
         } else {
-            self.slipping.extend(samples);
-            self.slip();
+            self.release(out);
+            self.drift.see(difference_us, samples_us(block.len_48k() as u64, SAMPLE_RATE_HZ));
+            self.waiting.extend(block.samples);
+            self.pack(out);
         }
-        self.pack(out);
     }
 
     /// Completes the last packet with silence. Nothing is lost at the end, and nothing is there twice.
     pub(crate) fn flush(&mut self, out: &mut Vec<Output>) {
-        self.waiting.append(&mut self.slipping);
-        let packet = PACKET_SAMPLES * self.channels;
-        let whole = self.waiting.len().next_multiple_of(packet);
-        self.waiting.resize(whole, 0.0);
+        if self.anchor.is_none() {
+            self.begin();
+        }
+        self.release(out);
+        self.complete(out);
+    }
+
+    /// Blocks that did not fit were only late: they are counted where they are.
+    fn release(&mut self, out: &mut Vec<Output>) {
+        let held = std::mem::take(&mut self.held);
+        self.waiting.extend(held.samples);
         self.pack(out);
+    }
+
+    /// Ends the count, and begins the next one with the blocks that did not fit.
+    fn resynchronise(&mut self, out: &mut Vec<Output>) {
+        let Some(counted_us) = self.counted_us() else { return };
+        let shift_us = punctual(&mut self.held.differences_us);
+        self.complete(out);
+        out.push(Output::Resynchronised { shift_us });
+        self.held.differences_us = vec![signed(counted_us) + shift_us];
+        self.begin();
+        self.pack(out);
+    }
+
+    /// Begins a count with the blocks that are held, at the time that the punctual ones among them tell.
+    fn begin(&mut self) {
+        let mut held = std::mem::take(&mut self.held);
+        if held.len == 0 {
+            return;
+        }
+        let start_us = u64::try_from(punctual(&mut held.differences_us)).unwrap_or(0);
+        // What was already counted is not encoded a second time.
+        let surplus = to_samples(self.end_us.saturating_sub(start_us));
+        if surplus >= held.len {
+            return;
+        }
+        self.waiting = held.samples.split_off(surplus * self.channels);
+        let us = start_us.max(self.end_us);
+        self.anchor = Some(Anchor { us, pts_90k: us_to_90k(us) });
+        self.packed = 0;
+        self.drift.recounted();
+        self.stretch.begin();
+    }
+
+    /// Ends the count: what it still holds is filled up with silence.
+    fn complete(&mut self, out: &mut Vec<Output>) {
+        let mut left = self.waiting.len() / self.channels + self.stretch.inside();
+        while left > 0 && self.anchor.is_some() {
+            let wanted = self.stretch.wants() * self.channels;
+            if self.waiting.len() < wanted {
+                self.waiting.resize(wanted, 0.0);
+            }
+            self.packet(out);
+            left = left.saturating_sub(PACKET_SAMPLES);
+        }
+        self.waiting.clear();
         self.anchor = None;
     }
 
-    fn start_at(&mut self, us: u64) {
-        self.anchor = Some(Anchor { us, pts_90k: us_to_90k(us) });
-        self.packed = 0;
-        self.differences_us.clear();
-        self.smoothed_us = 0.0;
-        self.direction = 0.0;
-    }
-
-    /// When the next block should have been captured, by counting. `None` before the first one and after
-    /// a flush.
-    fn expected_us(&self) -> Option<u64> {
-        let waiting = (self.waiting.len() + self.slipping.len()) / self.channels;
+    /// Where the count is, with everything that was counted. `None` without one.
+    fn counted_us(&self) -> Option<u64> {
+        let anchor = self.anchor?;
+        let waiting = self.waiting.len() / self.channels + self.stretch.inside();
         let counted = self.packed * PACKET_SAMPLES as u64 + waiting as u64;
-        match self.anchor {
-            Some(anchor) => Some(anchor.us + samples_us(counted, SAMPLE_RATE_HZ)),
-            None if self.restart => Some(self.end_us),
-            None => None,
-        }
+        Some(anchor.us + samples_us(counted, SAMPLE_RATE_HZ))
     }
 
-    /// Notes a block's difference between clock and count, and decides whether sound was lost.
-    fn is_lost(&mut self, difference_us: i64) -> bool {
-        if std::mem::take(&mut self.restart) {
-            return true;
-        }
-        if self.differences_us.len() == AGREEING_BLOCKS {
-            self.differences_us.pop_front();
-        }
-        self.differences_us.push_back(difference_us);
-        if difference_us.abs() < RESYNC_US {
-            #[allow(clippy::cast_precision_loss)]
-            let difference = difference_us as f64;
-            self.smoothed_us += (difference - self.smoothed_us) * SMOOTHING;
-        }
-        if self.smoothed_us.abs() > SLIP_FROM_US {
-            self.direction = self.smoothed_us.signum();
-        } else if self.smoothed_us * self.direction < SLIP_UNTIL_US {
-            self.direction = 0.0;
-        }
-        let all = |beyond: fn(&i64) -> bool| self.differences_us.iter().all(beyond);
-        self.differences_us.len() == AGREEING_BLOCKS
-            && (all(|difference| *difference > RESYNC_US) || all(|difference| *difference < -RESYNC_US))
-    }
-
-    /// Sends whole packets' worth of samples through the slip.
-    fn slip(&mut self) {
-        let batch = PACKET_SAMPLES * self.channels;
-        let Some(slip) = &mut self.slip else {
-            self.waiting.append(&mut self.slipping);
-            return;
-        };
-        // The rate is far within what a slip takes, so that it cannot be refused.
-        let _ = slip.set_resample_ratio(1.0 + self.direction * SLIP_RATE, false);
-        while self.slipping.len() >= batch {
-            let input = InterleavedSlice::new(&self.slipping[..batch], self.channels, PACKET_SAMPLES);
-            let output = input.ok().and_then(|input| slip.process(&input, None).ok());
-            match output {
-                Some(output) => self.waiting.extend(output.take_data()),
-                None => self.waiting.extend(&self.slipping[..batch]),
-            }
-            self.slipping.drain(..batch);
-        }
+    /// When the next block should have been captured, by counting. `None` without a count.
+    fn expected_us(&self) -> Option<u64> {
+        Some(self.counted_us()? + samples_us(self.held.len as u64, SAMPLE_RATE_HZ))
     }
 
     fn pack(&mut self, out: &mut Vec<Output>) {
-        let Some(anchor) = self.anchor else { return };
-        let size = PACKET_SAMPLES * self.channels;
-        while self.waiting.len() >= size {
-            let rest = self.waiting.split_off(size);
-            let samples = std::mem::replace(&mut self.waiting, rest);
-            let capture_us = anchor.us + samples_us(self.packed * PACKET_SAMPLES as u64, SAMPLE_RATE_HZ);
-            let pts_90k = anchor.pts_90k + self.packed * u64::from(PACKET_DURATION_90K);
-            self.packed += 1;
-            self.end_us = anchor.us + samples_us(self.packed * PACKET_SAMPLES as u64, SAMPLE_RATE_HZ);
-            out.push(Output::Packet(Packet { samples, pts_90k, capture_us }));
+        while self.anchor.is_some() && self.waiting.len() >= self.stretch.wants() * self.channels {
+            self.packet(out);
         }
+    }
+
+    fn packet(&mut self, out: &mut Vec<Output>) {
+        let Some(anchor) = self.anchor else { return };
+        self.stretch.set_ppm(self.drift.correction_ppm());
+        let (samples, taken) = self.stretch.packet(&self.waiting);
+        self.waiting.drain(..taken * self.channels);
+        let capture_us = anchor.us + samples_us(self.packed * PACKET_SAMPLES as u64, SAMPLE_RATE_HZ);
+        let pts_90k = anchor.pts_90k + self.packed * u64::from(PACKET_DURATION_90K);
+        self.packed += 1;
+        self.end_us = anchor.us + samples_us(self.packed * PACKET_SAMPLES as u64, SAMPLE_RATE_HZ);
+        out.push(Output::Packet(Packet { samples, pts_90k, capture_us }));
     }
 }
 
@@ -247,6 +304,7 @@ fn to_samples(us: u64) -> usize {
 )]
 mod tests {
     use super::*;
+    use crate::encode::hours::Model;
 
     fn block(capture_us: u64, samples: usize) -> PcmBlock {
         PcmBlock { samples: vec![0.5; samples], channels: 1, capture_us }
@@ -270,6 +328,12 @@ mod tests {
             .collect()
     }
 
+    /// Once, by so much to within a PCM sample and a half.
+    fn assert_shifted(out: &[Output], by_us: i64) {
+        let shifts = shifts(out);
+        assert!(matches!(shifts[..], [shift_us] if (shift_us - by_us).abs() <= 31), "{shifts:?}");
+    }
+
     fn assert_never_overlapping(packets: &[&Packet]) {
         for pair in packets.windows(2) {
             assert!(pair[0].pts_90k + 1800 <= pair[1].pts_90k, "{} and {}", pair[0].pts_90k, pair[1].pts_90k);
@@ -279,7 +343,7 @@ mod tests {
 
     #[test]
     fn packets_are_contiguous_whatever_the_blocks_and_their_jitter() {
-        let (mut packer, mut out, mut at) = (Packets::new(1), Vec::new(), 0_u64);
+        let (mut packer, mut out, mut at) = (Packets::<Stretcher>::new(1), Vec::new(), 0_u64);
         for n in 0..3000_u64 {
             let length = [441, 480, 100, 1024][n as usize % 4];
             let jitter = n * 7919 % 30_000;
@@ -288,20 +352,26 @@ mod tests {
         }
         packer.flush(&mut out);
         assert!(shifts(&out).is_empty());
+        let first = packets(&out)[0];
+        assert!(
+            (123_456..127_000).contains(&first.capture_us),
+            "jitter does not decide: {}",
+            first.capture_us
+        );
         for (n, packet) in packets(&out).iter().enumerate() {
-            assert_eq!(packet.pts_90k, us_to_90k(123_456) + 1800 * n as u64);
+            assert_eq!(packet.pts_90k, us_to_90k(first.capture_us) + 1800 * n as u64);
         }
     }
 
     #[test]
     fn lost_sound_moves_the_count_to_the_clock_and_is_reported() {
-        let (mut packer, mut out) = (Packets::new(1), Vec::new());
+        let (mut packer, mut out) = (Packets::<Stretcher>::new(1), Vec::new());
         for n in 0..200_u64 {
             let lost_us = if n < 105 { 0 } else { 500_000 };
             packer.push(block(n * 10_000 + lost_us, 480), &mut out);
         }
         packer.flush(&mut out);
-        assert_eq!(shifts(&out), [500_000]);
+        assert_shifted(&out, 500_000);
         let packets = packets(&out);
         assert_never_overlapping(&packets);
         let end_us = packets.last().unwrap().capture_us + 20_000;
@@ -310,13 +380,13 @@ mod tests {
 
     #[test]
     fn surplus_sound_is_cut_out_without_overlap() {
-        let (mut packer, mut out) = (Packets::new(1), Vec::new());
+        let (mut packer, mut out) = (Packets::<Stretcher>::new(1), Vec::new());
         for n in 0..300_u64 {
             let surplus_us = if n < 105 { 0 } else { 70_000 };
             packer.push(block(1_000_000 + n * 10_000 - surplus_us, 480), &mut out);
         }
         packer.flush(&mut out);
-        assert_eq!(shifts(&out), [-70_000]);
+        assert_shifted(&out, -70_000);
         let packets = packets(&out);
         assert_never_overlapping(&packets);
         let end_us = packets.last().unwrap().capture_us + 20_000;
@@ -325,18 +395,18 @@ mod tests {
 
     #[test]
     fn a_device_that_comes_back_is_counted_from_its_own_time() {
-        let (mut packer, mut out) = (Packets::new(1), Vec::new());
+        let (mut packer, mut out) = (Packets::<Stretcher>::new(1), Vec::new());
         (0..11).for_each(|n| packer.push(block(n * 10_000, 480), &mut out));
-        packer.device_restored();
+        packer.device_restored(Crystal::Same);
         (0..11).for_each(|n| packer.push(block(7_000_000 + n * 10_000, 480), &mut out));
         packer.flush(&mut out);
-        assert_eq!(shifts(&out), [6_890_000]);
+        assert!(shifts(&out).is_empty(), "that it was away is told elsewhere");
         let packets = packets(&out);
         assert_never_overlapping(&packets);
         assert_eq!(packets.len(), 12);
         assert_eq!(packets[6].capture_us, 7_000_000);
         assert_eq!(
-            packets[5].samples.iter().filter(|sample| **sample == 0.0).count(),
+            packets[5].samples.iter().filter(|sample| sample.abs() < 0.25).count(),
             480,
             "padded with silence"
         );
@@ -345,7 +415,7 @@ mod tests {
     #[test]
     fn a_crystal_that_is_off_is_followed_without_a_jump() {
         for ppm in [-150.0, -20.0, 80.0, 150.0] {
-            let (mut packer, mut out, mut worst_us) = (Packets::new(1), Vec::new(), 0_i64);
+            let (mut packer, mut out, mut worst_us) = (Packets::<Model>::new(1), Vec::new(), 0_i64);
             let mut count = 0_usize;
             for n in 0..60_000_u64 {
                 // The device's n-th block is captured when its own clock says n × 10 ms.
@@ -363,7 +433,7 @@ mod tests {
                 }
             }
             assert!(count > 29_000);
-            assert!(worst_us < 8_000, "{ppm} ppm: {worst_us} µs apart at worst in ten minutes");
+            assert!(worst_us < 5_500, "{ppm} ppm: {worst_us} µs apart at worst in ten minutes");
         }
     }
 }

@@ -15,7 +15,7 @@ use super::take::{Coder, Outbox};
 use crate::clock::SessionClock;
 use crate::encode::AudioEncoder;
 use crate::encode::opus::PACKET_DURATION_90K;
-use crate::encode::packets::{Output, Packet, Packets};
+use crate::encode::packets::{Crystal, Output, Packet, Packets};
 use crate::microphone::remix::remix;
 use crate::pcm::PcmBlock;
 
@@ -119,6 +119,7 @@ impl Coder<PcmBlock> for AudioCoder {
             samples.fill(0.0);
         }
         self.packets.push(PcmBlock { samples, channels: self.channels, capture_us }, &mut self.ready);
+        self.counters.set_clock_drift(self.packets.clock_drift());
         self.emit(out)
     }
 
@@ -126,8 +127,8 @@ impl Coder<PcmBlock> for AudioCoder {
         count(&self.counters.sound_dropped, 1);
     }
 
-    fn restored(&mut self) {
-        self.packets.device_restored();
+    fn restored(&mut self, is_other: bool) {
+        self.packets.device_restored(if is_other { Crystal::Other } else { Crystal::Same });
     }
 
     fn finish(&mut self, out: &mut Outbox) -> Result<(), Failure> {

@@ -265,7 +265,7 @@ impl Inputs {
             sound_missed: Missed::from_now(&self.sound_missed),
             ..Counters::default()
         };
-        let controls = Controls::new(Stop::default(), counters, self.preview.clone());
+        let controls = Controls::new(Stop::default(), counters, self.preview.clone(), &self.clock, origin_us);
         let audio = encoding
             .audio
             .map(|audio| audio_take(audio, &self.mute, &controls, &self.clock, origin_us, &sender))
@@ -276,7 +276,7 @@ impl Inputs {
         if let Some(audio) = audio {
             tell(&self.microphone, Command::Begin(audio));
         }
-        Ok(Session::new(events, controls, Arc::clone(&self.clock), origin_us))
+        Ok(Session::new(events, controls))
     }
 
     fn set(&self) -> std::sync::MutexGuard<'_, Set> {

@@ -154,7 +154,7 @@ pub fn start(config: &Config, clock: Arc<dyn SessionClock>) -> Result<Session, S
         sound_missed: Missed::from_now(&sound_missed),
         ..Counters::default()
     };
-    let controls = Controls::new(stop.clone(), counters, Preview::default());
+    let controls = Controls::new(stop.clone(), counters, Preview::default(), &clock, 0);
     let (sender, events) = sync_channel(EVENT_CAPACITY);
     // Both devices are opened before a thread runs, so that a failure leaves nothing behind.
     let camera = config.video.as_ref().map(|video| {
@@ -173,7 +173,7 @@ pub fn start(config: &Config, clock: Arc<dyn SessionClock>) -> Result<Session, S
         .audio
         .map(|audio| audio_take(audio, &Mute::default(), &controls, &clock, 0, &sender))
         .transpose()?;
-    let mut session = Session::new(events, controls.clone(), Arc::clone(&clock), 0);
+    let mut session = Session::new(events, controls.clone());
     session.camera_name = camera.as_ref().map(Supervisor::name);
     session.microphone_name = microphone.as_ref().map(Supervisor::name);
     // Nobody can command these threads any more, so that they end with their takes.
@@ -279,8 +279,6 @@ fn audio_watch() -> Watch<PcmBlock> {
 pub struct Session {
     events: Receiver<CaptureEvent>,
     controls: Controls,
-    clock: Arc<dyn SessionClock>,
-    origin_us: u64,
     camera_name: Option<String>,
     microphone_name: Option<String>,
 }
@@ -292,19 +290,14 @@ impl fmt::Debug for Session {
 }
 
 impl Session {
-    fn new(
-        events: Receiver<CaptureEvent>,
-        controls: Controls,
-        clock: Arc<dyn SessionClock>,
-        origin_us: u64,
-    ) -> Self {
-        Self { events, controls, clock, origin_us, camera_name: None, microphone_name: None }
+    fn new(events: Receiver<CaptureEvent>, controls: Controls) -> Self {
+        Self { events, controls, camera_name: None, microphone_name: None }
     }
 
     /// Microseconds since the session's start, as its units' capture times are.
     #[must_use]
     pub fn now_us(&self) -> u64 {
-        self.clock.now_us().saturating_sub(self.origin_us)
+        self.controls.now_us()
     }
 
     /// The events, as they come. The iterator ends when both tracks have ended: of themselves, or after
@@ -381,12 +374,39 @@ pub struct Controls {
     audio: AudioControl,
     counters: Arc<Counters>,
     preview: Preview,
+    time: Time,
+}
+
+/// The session's own time.
+#[derive(Clone)]
+struct Time {
+    clock: Arc<dyn SessionClock>,
+    origin_us: u64,
+}
+
+impl fmt::Debug for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Time").field("origin_us", &self.origin_us).finish_non_exhaustive()
+    }
 }
 
 impl Controls {
-    fn new(stop: Stop, counters: Counters, preview: Preview) -> Self {
+    fn new(
+        stop: Stop,
+        counters: Counters,
+        preview: Preview,
+        clock: &Arc<dyn SessionClock>,
+        origin_us: u64,
+    ) -> Self {
         let (video, audio) = (VideoControl::default(), AudioControl::default());
-        Self { stop, video, audio, counters: Arc::new(counters), preview }
+        let time = Time { clock: Arc::clone(clock), origin_us };
+        Self { stop, video, audio, counters: Arc::new(counters), preview, time }
+    }
+
+    /// Microseconds since the session's start; see [`Session::now_us`].
+    #[must_use]
+    pub fn now_us(&self) -> u64 {
+        self.time.clock.now_us().saturating_sub(self.time.origin_us)
     }
 
     /// Asks the session to stop; see [`Session::stop`].

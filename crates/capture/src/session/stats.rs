@@ -1,5 +1,7 @@
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use protocol::ClockDrift;
 
 /// What has happened in a session so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -24,6 +26,9 @@ pub struct Stats {
     pub audio_bytes: u64,
     /// The time that encoding the sound took, in µs.
     pub audio_encode_us: u64,
+    /// The microphone's clock against the session's, and how far sound and picture are apart. None before a second of
+    /// sound.
+    pub clock_drift: Option<ClockDrift>,
 }
 
 /// The counters of one session.
@@ -42,6 +47,7 @@ pub(super) struct Counters {
     /// What the devices delivered in vain.
     pub(super) frames_missed: Missed,
     pub(super) sound_missed: Missed,
+    pub(super) clock_drift: Mutex<Option<ClockDrift>>,
 }
 
 /// What a device delivered while nobody had room for it, counted from the session's start.
@@ -76,7 +82,12 @@ impl Counters {
             audio_units: value(&self.audio_units),
             audio_bytes: value(&self.audio_bytes),
             audio_encode_us: value(&self.audio_encode_us),
+            clock_drift: *self.clock_drift.lock().unwrap_or_else(PoisonError::into_inner),
         }
+    }
+
+    pub(super) fn set_clock_drift(&self, clock_drift: Option<ClockDrift>) {
+        *self.clock_drift.lock().unwrap_or_else(PoisonError::into_inner) = clock_drift;
     }
 }
 

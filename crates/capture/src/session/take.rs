@@ -18,7 +18,7 @@ pub(super) trait Coder<T>: Send {
     fn dropped(&mut self);
 
     /// The device was away before the next item, or another one has taken its place.
-    fn restored(&mut self);
+    fn restored(&mut self, is_other: bool);
 
     /// Nothing comes any more: encodes what it still holds.
     fn finish(&mut self, out: &mut Outbox) -> Result<(), Failure>;
@@ -111,13 +111,12 @@ impl<T> Take<T> {
     /// Tells what happened beside the units.
     pub(super) fn tell(&mut self, event: CaptureEvent) {
         // What comes next does not continue what came before.
-        if matches!(
-            event,
-            CaptureEvent::DeviceRestored { .. }
-                | CaptureEvent::DeviceSwitched { .. }
-                | CaptureEvent::SwitchedOff { .. }
-        ) {
-            self.coder.restored();
+        match event {
+            CaptureEvent::DeviceRestored { .. } => self.coder.restored(false),
+            CaptureEvent::DeviceSwitched { .. } | CaptureEvent::SwitchedOff { .. } => {
+                self.coder.restored(true)
+            }
+            _ => {}
         }
         self.out.tell(event);
     }

@@ -164,7 +164,7 @@ impl Coder<Frame> for VideoCoder {
         count(&self.counters.frames_dropped, 1);
     }
 
-    fn restored(&mut self) {
+    fn restored(&mut self, _is_other: bool) {
         self.rejoins = true;
     }
 
@@ -217,9 +217,9 @@ mod tests {
         };
         // While a camera goes on, it may be early.
         [0, 33_333, 50_000].into_iter().for_each(|at| see(&mut coder, at));
-        coder.restored();
+        coder.restored(false);
         [52_000, 83_000, 85_333, 90_000].into_iter().for_each(|at| see(&mut coder, at));
-        coder.restored();
+        coder.restored(false);
         see(&mut coder, 123_332);
         drop((coder, out));
         let seen: Vec<u64> = events

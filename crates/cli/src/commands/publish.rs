@@ -147,7 +147,7 @@ async fn publish(
         report = finish(&publisher, timeout, &mut interrupts, 2) => report,
         () = watch.show_status() => publisher.report(),
     };
-    screen.finished(&report, id, &recording_url);
+    screen.finished(&report, id, &recording_url, controls.stats().clock_drift.as_ref());
     verdict(refused, &ended, &report)
 }
 

@@ -1,5 +1,5 @@
 // Generated from crates/app by `cargo xtask codegen`. Do not edit.
-import type { RoomName, SessionId } from '../protocol/types';
+import type { ClockDrift, RoomName, SessionId } from '../protocol/types';
 
 /**
  * What the screen is told.
@@ -230,7 +230,11 @@ encoder_load: number,
 /**
  * The newest time from a question to the server to its answer, in ms.
  */
-round_trip_ms: number | null, };
+round_trip_ms: number | null, 
+/**
+ * The microphone's clock, and how far the sound is from the picture; none for the picture's track.
+ */
+clock: ClockDrift | null, };
 
 /**
  * Whether a track arrives.

@@ -134,7 +134,31 @@ app: string, };
 /**
  * The kinds of [`Event`].
  */
-export type EventKind = "device_lost" | "device_restored" | "device_switched" | "muted" | "unmuted" | "quality_changed" | "frames_dropped" | "units_lost";
+export type EventKind = "device_lost" | "device_restored" | "device_switched" | "muted" | "unmuted" | "quality_changed" | "frames_dropped" | "units_lost" | "interrupted" | "resumed" | "sound_resynchronised" | "clock_drift";
+
+/**
+ * The detail of [`EventKind::ClockDrift`](crate::control::EventKind::ClockDrift): the microphone's clock, measured
+ * against the session's, such as `drift_ppm=12.3 offset_us_max=1200 offset_us_last=-300`.
+ */
+export type ClockDrift = { 
+/**
+ * How much faster than the session's clock the microphone's runs, in parts per 10⁹. It was corrected. None when it
+ * was not observed long enough.
+ */
+drift_ppb: number | null, 
+/**
+ * The largest distance between the sound and the clock that the picture is on, in µs.
+ */
+offset_us_max: number, 
+/**
+ * The distance at last, in µs: positive when the sound's time is too early.
+ */
+offset_us_last: number, };
+
+/**
+ * Why a session was interrupted.
+ */
+export type InterruptionReason = "sleep" | "phone_call" | "permission_withdrawn" | "thermal" | "camera_lost" | "background";
 
 /**
  * Something that a viewer of the recording should know, at a time of the session.
@@ -155,7 +179,7 @@ at_90k: number,
  */
 kind: EventKind, 
 /**
- * More about it in words, such as the new device's name; may be empty.
+ * More about it in words, such as the new device's name; may be empty. Some [kinds](EventKind) say its form.
  */
 detail: string, };
 

@@ -117,5 +117,6 @@ export function track(phase: Track['phase'] = { kind: 'live' }, arrival: Partial
     dropped: 3,
     encoder_load: 0.18,
     round_trip_ms: 21,
+    clock: null,
   };
 }

@@ -1,6 +1,18 @@
 import { expect, test } from 'vitest';
 
-import { bitsPerSecond, bytes, clock, count, decibels, percent, perSecond, quantities, span } from './format';
+import {
+  bitsPerSecond,
+  bytes,
+  clock,
+  count,
+  decibels,
+  milliseconds,
+  partsPerMillion,
+  percent,
+  perSecond,
+  quantities,
+  span,
+} from './format';
 
 test('numbers are said as people read them', () => {
   expect(count(1800)).toBe('1,800');
@@ -11,6 +23,8 @@ test('numbers are said as people read them', () => {
   expect([-100, -14.4, -0.2, 0].map(decibels)).toEqual(['−∞', '−14', '0', '0']);
   expect(perSecond(29.97)).toBe('30.0');
   expect(percent(0.184)).toBe('18 %');
+  expect([12_340, -4_000, -30].map(partsPerMillion)).toEqual(['+12.3 ppm', '−4.0 ppm', '0.0 ppm']);
+  expect(milliseconds(1_160)).toBe('1.2 ms');
 });
 
 test('numbers are found with their units', () => {

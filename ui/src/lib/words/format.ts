@@ -67,3 +67,15 @@ export function perSecond(number: number): string {
 export function percent(part: number): string {
   return `${whole.format(part * 100)} %`;
 }
+
+/** `+12.3 ppm`, `−4.0 ppm`, `0.0 ppm`: how much faster one clock is than another, from parts per 10⁹. */
+export function partsPerMillion(ppb: number): string {
+  const size = oneDigit.format(Math.abs(ppb) / 1000);
+  if (size === '0.0') return '0.0 ppm';
+  return `${ppb < 0 ? '−' : '+'}${size} ppm`;
+}
+
+/** `1.2 ms`, from µs */
+export function milliseconds(us: number): string {
+  return `${oneDigit.format(us / 1000)} ms`;
+}

@@ -129,7 +129,11 @@ export class Simulation {
       },
       phase: { kind: 'running' },
       video: new SimulatedTrack(7 * this.takes, quality.fps, quality.video_bitrate_bps, 0.11, refusal),
-      audio: new SimulatedTrack(11 * this.takes, 50, quality.audio_bitrate_bps, 0.008, refusal),
+      audio: new SimulatedTrack(11 * this.takes, 50, quality.audio_bitrate_bps, 0.008, refusal, {
+        drift_ppb: 12_300,
+        offset_us_max: 1_200,
+        offset_us_last: 300,
+      }),
     };
   }
 

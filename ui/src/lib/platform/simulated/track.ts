@@ -30,6 +30,7 @@ export class SimulatedTrack {
     private wantedBps: number,
     private readonly encoderLoad: number,
     private refusal: TrackPhase | null = null,
+    private readonly clock: Track['clock'] = null,
   ) {
     this.random = seeded(seed);
   }
@@ -80,6 +81,7 @@ export class SimulatedTrack {
       dropped: 0,
       encoder_load: this.ended ? 0 : this.encoderLoad * this.wobble,
       round_trip_ms: this.everConnected ? Math.round(21 * this.wobble) : null,
+      clock: this.clock,
     };
   }
 

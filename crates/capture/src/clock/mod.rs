@@ -1,11 +1,19 @@
 //! The session's clock: microseconds since the session's start, the same for both tracks.
 
+#[cfg_attr(any(target_os = "linux", target_os = "android"), path = "boottime.rs")]
+#[cfg_attr(target_vendor = "apple", path = "continuous.rs")]
+#[cfg_attr(
+    not(any(target_os = "linux", target_os = "android", target_vendor = "apple")),
+    path = "instant.rs"
+)]
+mod system;
+
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The time that everything in a session is measured by.
 ///
-/// It never goes backwards. Capture times, pacing, back-off and the stall watchdog all read it, so that
+/// It never goes backwards, and it goes on while the system sleeps. Capture times, pacing, back-off and the stall watchdog all read it, so that
 /// tests decide what time it is.
 pub trait SessionClock: Send + Sync {
     /// Microseconds since the session's start.
@@ -15,23 +23,23 @@ pub trait SessionClock: Send + Sync {
     fn sleep_until_us(&self, at_us: u64);
 }
 
-/// The operating system's monotonic clock.
+/// The operating system's monotonic clock, in the form that counts sleep: a recording is as long as the time that passed.
 #[derive(Debug, Clone, Copy)]
 pub struct MonotonicClock {
-    start: Instant,
+    start: Duration,
 }
 
 impl MonotonicClock {
     /// The session starts now.
     #[must_use]
     pub fn start() -> Self {
-        Self { start: Instant::now() }
+        Self { start: system::now() }
     }
 }
 
 impl SessionClock for MonotonicClock {
     fn now_us(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
+        duration_us(system::now().saturating_sub(self.start))
     }
 
     fn sleep_until_us(&self, at_us: u64) {
@@ -73,4 +81,18 @@ pub(crate) fn duration_us(duration: Duration) -> u64 {
 /// Converts microseconds to 1/90000 s, rounded to the nearest.
 pub(crate) fn us_to_90k(us: u64) -> u64 {
     u64::try_from((u128::from(us) * 9 + 50) / 100).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_monotonic_clock_starts_at_zero_and_reaches_what_is_waited_for() {
+        let clock = MonotonicClock::start();
+        let first_us = clock.now_us();
+        assert!(first_us < 3_600_000_000, "since the start, not since the system's");
+        clock.sleep_until_us(first_us + 2_000);
+        assert!(clock.now_us() >= first_us + 2_000);
+    }
 }
