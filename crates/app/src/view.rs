@@ -149,7 +149,7 @@ mod tests {
         let backlog = Backlog { units: waiting, bytes: waiting * 1_000, duration_ms: waiting * 20 };
         let durable_units = units - lost_units - waiting;
         let counters = Counters { units, durable_units, lost_units, ..Counters::default() };
-        TrackStatus { phase, backlog, counters }
+        TrackStatus { phase, backlog, counters, spool: Default::default() }
     }
 
     fn refused(code: ErrorCode) -> Phase {

@@ -75,7 +75,7 @@ impl TrackMachine {
         if units == 0 {
             return None;
         }
-        if self.spool.next_from(welcomed.cursor).is_none() {
+        if self.spool.entry_from(welcomed.cursor).is_none() {
             self.held = None;
         }
         self.counters.sent_units += units as u64;
@@ -85,7 +85,7 @@ impl TrackMachine {
 
     pub(super) fn next_finish(&mut self) -> Option<Message> {
         let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &self.state else { return None };
-        if !self.finished || self.spool.next_from(welcomed.cursor).is_some() {
+        if !self.finished || self.spool.entry_from(welcomed.cursor).is_some() {
             return None;
         }
         let mut lost = self.lost();
