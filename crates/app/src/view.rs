@@ -78,7 +78,7 @@ pub(crate) fn outcome(tracks: &[(Track, &TrackStatus)]) -> Option<SessionPhase> 
     }
     Some(match missing(tracks) {
         Some(missing) => {
-            let why = "More was waiting than this device keeps in its memory.";
+            let why = "More was waiting than this device keeps.";
             incomplete(ProblemCode::UnitsLost, format!("{why} {missing}"))
         }
         None => SessionPhase::Complete,
@@ -88,9 +88,12 @@ pub(crate) fn outcome(tracks: &[(Track, &TrackStatus)]) -> Option<SessionPhase> 
 /// How a session has ended that a person did not want to wait for any longer.
 pub(crate) fn given_up(tracks: &[(Track, &TrackStatus)]) -> SessionPhase {
     match missing(tracks) {
-        Some(missing) => {
-            incomplete(ProblemCode::UnitsLost, format!("You did not wait for the rest. {missing}"))
-        }
+        Some(missing) => incomplete(
+            ProblemCode::UnitsLost,
+            format!(
+                "You did not wait for the rest. {missing} It is kept on this device, and sent when the server is reached."
+            ),
+        ),
         // Everything is there; only the server's last word is missing.
         None => SessionPhase::Complete,
     }
