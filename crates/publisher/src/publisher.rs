@@ -14,7 +14,7 @@ use crate::address::{AddressError, ServerAddress};
 use crate::driver::{Outlets, SharedTrack, drive};
 use crate::latency::Latency;
 use crate::socket::Endpoint;
-use crate::spool::disk::{self, MemoryBytes, SessionFolder, SpoolError};
+use crate::spool::disk::{self, MemoryBytes, Reopened, SessionFolder, SpoolError};
 use crate::spool::{MemorySpool, Overflow, Spool};
 use crate::status::{Phase, Status, TrackStatus};
 use crate::tls::{self, TlsError};
@@ -236,7 +236,7 @@ impl Publisher {
     /// # Errors
     /// [`StartError`]: another program owns the session's folder, or it cannot be read.
     pub fn resume(folder: &Path, session: SessionId, config: &ResumeConfig) -> Result<Self, StartError> {
-        let (folder, identity, server, tracks) = SessionFolder::reopen(folder, session)?;
+        let Reopened { folder, identity, server, tracks } = SessionFolder::reopen(folder, session)?;
         let server = match &config.server {
             Some(server) => server.clone(),
             None => server.parse().map_err(|error| StartError::Address { server, error })?,

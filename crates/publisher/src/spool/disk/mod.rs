@@ -35,7 +35,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub(crate) use session::{MemoryBytes, RecoveredTrack, SessionFolder};
+pub(crate) use session::{MemoryBytes, RecoveredTrack, Reopened, SessionFolder};
 pub use unfinished::{Listing, Unfinished, discard, unfinished, waiting_sessions};
 
 /// Where a session's units wait, and how many.

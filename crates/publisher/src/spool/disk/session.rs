@@ -121,6 +121,15 @@ pub(crate) struct RecoveredTrack {
     pub(crate) spool: Box<dyn Spool>,
 }
 
+/// A session that another program has left.
+pub(crate) struct Reopened {
+    pub(crate) folder: SessionFolder,
+    pub(crate) identity: Identity,
+    /// The address that it was sent to.
+    pub(crate) server: String,
+    pub(crate) tracks: Vec<(Track, RecoveredTrack)>,
+}
+
 impl SessionFolder {
     /// Makes the folder of a new session.
     ///
@@ -166,10 +175,7 @@ impl SessionFolder {
     ///
     /// # Errors
     /// [`SpoolError`]: another program owns it, or it cannot be read.
-    pub(crate) fn reopen(
-        folder: &Path,
-        session: SessionId,
-    ) -> Result<(Self, Identity, String, Vec<(Track, RecoveredTrack)>), SpoolError> {
+    pub(crate) fn reopen(folder: &Path, session: SessionId) -> Result<Reopened, SpoolError> {
         let path = folder.join(session.to_string());
         let about = About::read(&path)?;
         let lock = Arc::new(own(&path)?);
@@ -198,7 +204,7 @@ impl SessionFolder {
             tracks.push((track, RecoveredTrack { params, events, units, given_up, end_90k, spool }));
         }
         let folder = Self::with(path, lock, files, logs)?;
-        Ok((folder, about.identity(), about.server, tracks))
+        Ok(Reopened { folder, identity: about.identity(), server: about.server, tracks })
     }
 
     fn with(
