@@ -86,7 +86,11 @@ fn start_app<R: Runtime>(tauri: &tauri::App<R>) -> Result<(), Box<dyn std::error
     let folder = own_folder.clone().map_or_else(|| tauri.path().app_config_dir(), Ok)?;
     let tokens = tokens(&folder);
     let version = tauri.package_info().version.to_string();
-    let options = Options::from_environment(folder, tokens, &version, |name| std::env::var(name).ok());
+    let mut options = Options::from_environment(folder, tokens, &version, |name| std::env::var(name).ok());
+    if own_folder.is_none() {
+        // Gigabytes may wait there, which belong neither among settings nor on another machine.
+        options.spool = tauri.path().app_local_data_dir()?.join("spool");
+    }
     // Tauri's runtime is tokio's, but this thread is not in it.
     let app = tauri::async_runtime::block_on(async { App::start(options) });
     let app = app.map_err(|problem| problem.message)?;

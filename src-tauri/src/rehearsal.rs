@@ -18,6 +18,7 @@ pub(crate) fn app() -> (App, TempDir) {
     };
     let options = Options {
         folder: folder.path().to_owned(),
+        spool: folder.path().join("spool"),
         tokens: Arc::new(FileTokens::new(folder.path())),
         overrides,
         notices: Vec::new(),

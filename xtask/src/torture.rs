@@ -7,7 +7,7 @@ use crate::workspace::Workspace;
 /// How long to torture.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// How often the server is killed while four publishers stream to it.
+    /// How often the server is killed while four publishers stream to it, and then how often a publisher is.
     #[arg(long, default_value_t = 50)]
     kills: u64,
     /// How many seeds the simulated network has.
@@ -18,7 +18,7 @@ pub(crate) struct Options {
     sound_seconds: u64,
 }
 
-/// Runs the simulation and the crash test of the test kit, and the sound server's test of capture, with these numbers.
+/// Runs the simulation and the crash tests of the test kit, and the sound server's test of capture, with these numbers.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
     packages::ensure(Purpose::Test)?;
     run::checked(workspace.cargo().args([
@@ -40,6 +40,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()
                 "simulation",
                 "--test",
                 "crash",
+                "--test",
+                "killed_publisher",
                 "--",
                 "--nocapture",
             ])

@@ -20,6 +20,7 @@ use crate::local_server;
 use crate::meter::SILENCE;
 use crate::settings::{Change, Overrides, load, save};
 use crate::tokens::{Kept, TokenStore};
+use crate::unfinished::Sender;
 
 /// How often a server on this machine is looked for while none is set.
 const LOCAL_SERVER_GLANCE: Duration = Duration::from_secs(5);
@@ -28,6 +29,8 @@ const LOCAL_SERVER_GLANCE: Duration = Duration::from_secs(5);
 pub struct Options {
     /// Where settings are kept; need not exist yet.
     pub folder: PathBuf,
+    /// Where sessions wait until the server has them; need not exist yet.
+    pub spool: PathBuf,
     /// Where access tokens are kept.
     pub tokens: Arc<dyn TokenStore>,
     /// What holds for this run only.
@@ -41,7 +44,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// An app with its settings in this folder, and the rest as the environment says; see
+    /// An app with its settings, and what the server does not have, in this folder, and the rest as the environment says; see
     /// [`Overrides::from_environment`]. `PORT` is where a server on this machine may listen beside 8000.
     pub fn from_environment(
         folder: PathBuf,
@@ -53,7 +56,8 @@ impl Options {
         let port = get("PORT").and_then(|port| port.parse().ok());
         let mut local_ports: Vec<u16> = port.into_iter().chain([local_server::USUAL_PORT]).collect();
         local_ports.dedup();
-        Self { folder, tokens, overrides, notices, local_ports, version: version.to_owned() }
+        let spool = folder.join("spool");
+        Self { folder, spool, tokens, overrides, notices, local_ports, version: version.to_owned() }
     }
 }
 
@@ -92,7 +96,7 @@ impl App {
     /// # Errors
     /// [`Problem`] when the system refuses a thread.
     pub fn start(options: Options) -> Result<Self, Problem> {
-        let Options { folder, tokens, overrides, mut notices, local_ports, version } = options;
+        let Options { folder, spool, tokens, overrides, mut notices, local_ports, version } = options;
         let clock = Arc::new(MonotonicClock::start());
         let clock_start_unix_us = unix_us();
         let (inputs, events) = Inputs::start(clock).map_err(|error| Problem::from(&error))?;
@@ -109,7 +113,13 @@ impl App {
         };
         listen(events, jobs.downgrade(), level).map_err(refused)?;
         let preview = inputs.preview();
-        let beginning = Beginning { inputs, choices, overrides, notices, version };
+        let sender = Sender {
+            jobs: jobs.downgrade(),
+            spool: spool.clone(),
+            tokens: Arc::clone(&tokens),
+            own_authority: overrides.own_authority.clone(),
+        };
+        let beginning = Beginning { inputs, spool, choices, overrides, notices, version };
         let mut actor = Actor::new(beginning, jobs.downgrade());
         actor.open_inputs();
         let app = Self {
@@ -125,6 +135,7 @@ impl App {
             tokio::spawn(find_token(jobs.downgrade(), tokens, address.to_string()));
         }
         tokio::spawn(find_local_server(jobs.downgrade(), app.state.clone(), local_ports));
+        tokio::spawn(sender.run(app.state.clone()));
         tokio::spawn(actor.run(queue));
         Ok(app)
     }
@@ -190,8 +201,8 @@ impl App {
         self.call(|actor| actor.reconnect()).await?
     }
 
-    /// Forgets the summary of the last session. One that is still finishing ends, and its summary tells what that
-    /// loses.
+    /// Forgets the summary of the last session. One that is still finishing ends, and its summary tells what is missing:
+    /// that waits on this device, and is sent later.
     ///
     /// # Errors
     /// [`ProblemCode::NotNow`] while a session runs.

@@ -16,6 +16,7 @@ mod problem;
 mod rates;
 mod settings;
 mod tokens;
+mod unfinished;
 mod view;
 
 pub use app::{App, CloseAnswer, Options};

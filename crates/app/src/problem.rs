@@ -73,6 +73,7 @@ impl From<&publisher::StartError> for Problem {
     fn from(error: &publisher::StartError) -> Self {
         let code = match error {
             publisher::StartError::Tls(_) => ProblemCode::TlsFailed,
+            publisher::StartError::Spool(_) => ProblemCode::DeviceStorage,
             _ => ProblemCode::Internal,
         };
         Self::new(code, sentence(&error.to_string()))

@@ -80,7 +80,7 @@ pub(crate) fn outcome(tracks: &[(Track, &TrackStatus)]) -> Option<SessionPhase> 
     }
     Some(match missing(tracks) {
         Some(missing) => {
-            let why = "More was waiting than this device keeps in its memory.";
+            let why = "More was waiting than this device keeps.";
             incomplete(ProblemCode::UnitsLost, format!("{why} {missing}"))
         }
         None => SessionPhase::Complete,
@@ -90,9 +90,12 @@ pub(crate) fn outcome(tracks: &[(Track, &TrackStatus)]) -> Option<SessionPhase> 
 /// How a session has ended that a person did not want to wait for any longer.
 pub(crate) fn given_up(tracks: &[(Track, &TrackStatus)]) -> SessionPhase {
     match missing(tracks) {
-        Some(missing) => {
-            incomplete(ProblemCode::UnitsLost, format!("You did not wait for the rest. {missing}"))
-        }
+        Some(missing) => incomplete(
+            ProblemCode::UnitsLost,
+            format!(
+                "You did not wait for the rest. {missing} It is kept on this device, and sent when the server is reached."
+            ),
+        ),
         // Everything is there; only the server's last word is missing.
         None => SessionPhase::Complete,
     }
@@ -151,7 +154,7 @@ mod tests {
         let backlog = Backlog { units: waiting, bytes: waiting * 1_000, duration_ms: waiting * 20 };
         let durable_units = units - lost_units - waiting;
         let counters = Counters { units, durable_units, lost_units, ..Counters::default() };
-        TrackStatus { phase, backlog, counters }
+        TrackStatus { phase, backlog, counters, spool: Default::default() }
     }
 
     fn refused(code: ErrorCode) -> Phase {

@@ -9,7 +9,7 @@ use anyhow::Result;
 use app::CloseAnswer;
 use app::api::{
     Condition, ProblemCode, Quality, SessionPhase, SettingsChange, Source, State, TokenChange, Track,
-    TrackPhase,
+    TrackPhase, UnfinishedPhase,
 };
 use protocol::api::SessionStatus;
 use protocol::control::EventKind;
@@ -197,8 +197,9 @@ async fn the_window_closes_when_everything_is_on_the_server() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_does_not_wait_is_told_what_is_lost() -> Result<()> {
-    let (app, _settings) = app_for(&format!("127.0.0.1:{}", free_port()?)).await?;
+async fn whoever_does_not_wait_is_told_what_is_missing_and_it_is_sent_later() -> Result<()> {
+    let port = free_port()?;
+    let (app, _settings) = app_for(&format!("127.0.0.1:{port}")).await?;
     app.start_session().await.map_err(to_error)?;
     assert_eq!(app.start_session().await.unwrap_err().code, ProblemCode::NotNow);
     assert_eq!(app.dismiss().await.unwrap_err().code, ProblemCode::NotNow);
@@ -218,6 +219,18 @@ async fn whoever_does_not_wait_is_told_what_is_lost() -> Result<()> {
     app.dismiss().await.map_err(to_error)?;
     until(&app, "dismissed", |state| state.session.is_none()).await?;
     assert_eq!(app.stop().await.unwrap_err().code, ProblemCode::NotNow);
+
+    let waiting = until(&app, "listed", |state| !state.unfinished.is_empty()).await?;
+    let [session] = &waiting.unfinished[..] else { panic!("{:?}", waiting.unfinished) };
+    assert!(session.backlog_bytes > 0 && session.phase == UnfinishedPhase::Waiting, "{session:?}");
+    let folder = tempfile::tempdir()?;
+    let server = Server::start(folder.path(), port, &[])?;
+    until(&app, "sent", |state| state.unfinished.is_empty()).await?;
+    let sent = server.api.session(session.id)?;
+    assert_eq!(sent.status, SessionStatus::Completed);
+    for track in [sent.video, sent.audio].into_iter().flatten() {
+        assert!(track.units > 0 && track.durable_units == track.units);
+    }
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use app::api::{
     Arrival, Condition, ConnectionReport, ConnectionStep, DeviceList, DeviceOption, Input, Level, Problem,
     ProblemCode, Quality, QualityPreset, Session, SessionPhase, Settings, SettingsChange, Source, State,
-    StepName, StepOutcome, TokenChange, Track, TrackPhase, Update,
+    StepName, StepOutcome, TokenChange, Track, TrackPhase, Unfinished, UnfinishedPhase, Update,
 };
 use ts_rs::{Config, TS};
 
@@ -56,6 +56,8 @@ fn declarations() -> String {
         StepOutcome,
         Problem,
         ProblemCode,
+        Unfinished,
+        UnfinishedPhase,
     );
     text
 }

@@ -1,15 +1,18 @@
 //! The command line. Each flag is also an environment variable and a key of the configuration file.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use capture::Quality;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use protocol::{RoomName, SessionId};
+use publisher::ServerAddress;
+use publisher::spool::disk;
 use session::sources::SourceArgument;
 
 use crate::destination::{Destination, ReachOptions};
 use crate::exit::{self, Failure};
-use crate::measures::{parse_bitrate, parse_duration};
+use crate::measures::{parse_bitrate, parse_bytes, parse_duration};
 
 /// Streams this machine's camera and microphone to your own server, which records them.
 ///
@@ -33,6 +36,8 @@ pub(crate) enum Command {
     Devices(DevicesOptions),
     /// Capture and stream until Ctrl-C, or for a while.
     Publish(Box<PublishOptions>),
+    /// Send what sessions that ended early have left on this machine.
+    Resume(ResumeOptions),
     /// Find out, step by step, whether a session could be published to the server.
     TestConnection(TestConnectionOptions),
     /// Stream made-up sessions to measure a server.
@@ -81,6 +86,91 @@ pub(crate) struct TestConnectionOptions {
     pub(crate) reach: ReachOptions,
 
     /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Where what the server does not have waits, and how much of it.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SpoolOptions {
+    #[command(flatten)]
+    pub(crate) folder: SpoolFolder,
+
+    /// How much a session may keep on disk: 512M, 4G.
+    #[arg(long, env = "LONGTAKE_SPOOL_BYTES", default_value = "4G", value_parser = parse_bytes, value_name = "BYTES")]
+    pub(crate) spool_bytes: u64,
+
+    /// How much time may wait, such as 12h or 7d; 0 for any.
+    #[arg(long, env = "LONGTAKE_SPOOL_AGE", default_value = "0", value_parser = parse_duration, value_name = "TIME")]
+    pub(crate) spool_age: Duration,
+
+    /// What happens when as much waits as may: stop the session, or drop the oldest pictures, and sound last.
+    #[arg(long, env = "LONGTAKE_SPOOL_FULL", default_value = "stop")]
+    pub(crate) spool_full: WhenFull,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WhenFull {
+    Stop,
+    Drop,
+}
+
+/// The spool's folder.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SpoolFolder {
+    /// The folder in which sessions wait until the server has them [default: in this user's own files]
+    #[arg(long, env = "LONGTAKE_SPOOL", value_name = "DIR")]
+    pub(crate) spool: Option<PathBuf>,
+}
+
+impl SpoolFolder {
+    pub(crate) fn path(&self) -> PathBuf {
+        let own = || dirs::data_local_dir().map(|folder| folder.join("longtake").join("spool"));
+        self.spool.clone().or_else(own).unwrap_or_else(|| PathBuf::from("longtake-spool"))
+    }
+}
+
+impl SpoolOptions {
+    pub(crate) fn settings(&self) -> disk::Settings {
+        let when_full = match self.spool_full {
+            WhenFull::Stop => disk::WhenFull::Stop,
+            WhenFull::Drop => disk::WhenFull::Drop,
+        };
+        let longest = Some(self.spool_age).filter(|age| !age.is_zero());
+        disk::Settings { folder: self.folder.path(), capacity_bytes: self.spool_bytes, longest, when_full }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ResumeOptions {
+    /// The sessions to resume; without any, all.
+    #[arg(value_name = "SESSION")]
+    pub(crate) sessions: Vec<SessionId>,
+
+    #[command(flatten)]
+    pub(crate) reach: ReachOptions,
+
+    #[command(flatten)]
+    pub(crate) spool: SpoolFolder,
+
+    /// List what waits, and send nothing.
+    #[arg(long)]
+    pub(crate) list: bool,
+
+    /// Remove the sessions named, with all that the server does not have of them.
+    #[arg(long, requires = "sessions", conflicts_with = "list")]
+    pub(crate) discard: bool,
+
+    /// The address that the sessions' server has now. Without it each session goes where it went before, and only
+    /// those of --server are sent with the token.
+    #[arg(long, env = "LONGTAKE_MOVED_TO", value_name = "ADDRESS")]
+    pub(crate) moved_to: Option<ServerAddress>,
+
+    /// Give up a session whose server was not reached within this time; 0 never gives up.
+    #[arg(long, env = "LONGTAKE_CONNECT_TIMEOUT", default_value = "10s", value_parser = parse_duration, value_name = "TIME")]
+    pub(crate) connect_timeout: Duration,
+
+    /// Print one JSON object a line: resuming, status, finished; or listed.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -142,6 +232,9 @@ pub(crate) struct PublishOptions {
 
     #[command(flatten)]
     pub(crate) media: MediaOptions,
+
+    #[command(flatten)]
+    pub(crate) spool: SpoolOptions,
 
     /// auto, none, synthetic, file:PATH.y4m, - (Y4M on standard input), or an id from `longtake devices`.
     #[arg(

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use protocol::error::ErrorCode;
+use publisher::spool::disk::SpoolError;
 use publisher::status::Phase;
 use publisher::{Report, StartError};
 use tracing_subscriber::EnvFilter;
@@ -63,7 +64,8 @@ impl From<capture::StartError> for Failure {
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         match error {
-            StartError::Tls(_) => Self::Usage(error.to_string()),
+            StartError::Tls(_) | StartError::Address { .. } => Self::Usage(error.to_string()),
+            StartError::Spool(SpoolError::Exists(_) | SpoolError::InUse(_)) => Self::Usage(error.to_string()),
             _ => Self::Fault(error.to_string()),
         }
     }
@@ -102,7 +104,7 @@ pub(crate) fn judge<'a>(reports: impl IntoIterator<Item = &'a Report>) -> Result
             Err(Failure::Incomplete(text.to_owned()))
         }
         Some(_) => Err(Failure::Incomplete(format!(
-            "{missing} units are not durable on the server; look at the session's gaps there"
+            "{missing} units are not durable on the server; look at the session's gaps there, and at `longtake resume --list`"
         ))),
     }
 }

@@ -23,6 +23,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Devices(options) => commands::devices::run(&options),
         Command::Publish(options) => commands::publish::run(*options),
+        Command::Resume(options) => commands::resume::run(&options),
         Command::TestConnection(options) => commands::test_connection::run(&options),
         Command::Load(options) => commands::load::run(*options),
     };

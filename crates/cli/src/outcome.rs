@@ -27,7 +27,7 @@ fn track_text(track: &TrackReport) -> String {
     let counters = &track.status.counters;
     let mut line = format!("{}: {} of {} units durable", track.track, counters.durable_units, counters.units);
     if counters.lost_units > 0 {
-        line.push_str(&format!("; lost for want of memory: {}", track.lost));
+        line.push_str(&format!("; lost: {}", track.lost));
     }
     if track.status.backlog.units > 0 {
         line.push_str(&format!("; {} not acknowledged", track.status.backlog.units));
@@ -84,7 +84,7 @@ mod tests {
             ..Counters::default()
         };
         let backlog = Backlog { units: units - durable_units - lost.count(), ..Backlog::default() };
-        let status = TrackStatus { phase: Phase::Complete, backlog, counters };
+        let status = TrackStatus { phase: Phase::Complete, backlog, counters, spool: Default::default() };
         Report {
             tracks: vec![TrackReport { track: Track::Video, status, lost, ack_latency: Latency::default() }],
         }
@@ -104,7 +104,7 @@ mod tests {
         );
         assert_eq!(
             text(&report(60, 0, &[(3, 9)]), session(), "http://a/r.mp4", None),
-            "video: 0 of 60 units durable; lost for want of memory: 3–9; 53 not acknowledged; reconnected 2 times\n\
+            "video: 0 of 60 units durable; lost: 3–9; 53 not acknowledged; reconnected 2 times\n\
              session 01890a5d-ac96-774b-bcce-b302099a8057"
         );
     }

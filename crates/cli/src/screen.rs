@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use protocol::{ClockDrift, SessionId, Track};
 use publisher::Report;
+use publisher::spool::disk::Unfinished;
 use publisher::status::Status;
 use serde_json::json;
 
 use crate::destination::Destination;
 use crate::outcome;
-use crate::status_line::{StatusLine, TERMINAL_WIDTH, phase_change};
+use crate::status_line::{StatusLine, TERMINAL_WIDTH, phase_change, spool_change};
 
 /// What the person or the script sees of a session.
 ///
@@ -68,6 +69,20 @@ impl Screen {
         self.remark(&format!("{} → {server}, room {room}, session {id}", names.join(" and ")));
     }
 
+    pub(crate) fn resuming(&mut self, session: &Unfinished, server: &str) {
+        self.start = Instant::now();
+        self.line = StatusLine::default();
+        self.last = Status::default();
+        if self.json {
+            let line = json!({
+                "type": "resuming", "session": session.session.to_string(), "room": session.room.as_str(),
+                "server": server,
+            });
+            return print_line(&line.to_string());
+        }
+        self.remark(&format!("resuming session {} → {server}, room {}", session.session, session.room));
+    }
+
     /// A line of its own. Scripts read it on standard error.
     pub(crate) fn remark(&self, text: &str) {
         self.end_line();
@@ -76,10 +91,11 @@ impl Screen {
 
     pub(crate) fn changes(&mut self, now: &Status) {
         for (track, status) in now.tracks() {
-            if let Some(change) = phase_change(self.last.track(track), status)
-                && !self.json
-            {
-                self.remark(&format!("{track}: {change}"));
+            let before = self.last.track(track);
+            for change in [phase_change(before, status), spool_change(before, status)].into_iter().flatten() {
+                if !self.json {
+                    self.remark(&format!("{track}: {change}"));
+                }
             }
         }
         self.last = now.clone();

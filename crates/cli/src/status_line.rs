@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use protocol::Track;
+use publisher::spool::Fill;
 use publisher::status::{Phase, Status, TrackStatus};
 use serde_json::{Value, json};
 
@@ -134,6 +135,15 @@ pub(crate) fn track_json(status: &TrackStatus) -> Value {
         "backlog_ms": backlog.duration_ms,
         "reconnects": counters.reconnects(),
     });
+    fields["spool"] = match status.spool.fill {
+        Fill::Room => "room",
+        Fill::Warning => "warning",
+        Fill::Full => "full",
+    }
+    .into();
+    if let Some(trouble) = &status.spool.trouble {
+        fields["spool_trouble"] = trouble.to_string().into();
+    }
     if let Some(round_trip) = counters.round_trip {
         fields["round_trip_ms"] = round(round_trip.as_secs_f64() * 1_000.0).into();
     }
@@ -168,6 +178,25 @@ pub(crate) fn phase_change(before: Option<&TrackStatus>, now: &TrackStatus) -> O
     }
 }
 
+/// What a person should read when the place in which units wait has got into another state.
+pub(crate) fn spool_change(before: Option<&TrackStatus>, now: &TrackStatus) -> Option<String> {
+    let was = before.map(|before| &before.spool);
+    let now = &now.spool;
+    let trouble_before = was.and_then(|was| was.trouble.as_ref());
+    match &now.trouble {
+        Some(trouble) if trouble_before.is_none() => {
+            return Some(format!("{trouble}; what is captured is kept in memory as long as that suffices"));
+        }
+        None if trouble_before.is_some() => return Some("the disk takes what is captured again".to_owned()),
+        _ => {}
+    }
+    match now.fill {
+        fill if was.map_or(Fill::Room, |was| was.fill) >= fill => None,
+        Fill::Full => Some("as much waits on this device's disk as may".to_owned()),
+        _ => Some("four fifths of what may wait on this device's disk do".to_owned()),
+    }
+}
+
 fn round(number: f64) -> f64 {
     (number * 10.0).round() / 10.0
 }
@@ -176,14 +205,15 @@ fn round(number: f64) -> f64 {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use protocol::error::{ErrorBody, ErrorCode};
-    use publisher::spool::Backlog;
+    use publisher::spool::{Backlog, Health, Trouble};
     use publisher::status::Counters;
 
     use super::*;
 
     fn track(phase: Phase, units: u64, payload_bytes: u64, durable_units: u64) -> TrackStatus {
         let counters = Counters { units, payload_bytes, durable_units, ..Counters::default() };
-        TrackStatus { phase, backlog: Backlog { units: 5, bytes: 2_000, duration_ms: 3_210 }, counters }
+        let backlog = Backlog { units: 5, bytes: 2_000, duration_ms: 3_210 };
+        TrackStatus { phase, backlog, counters, spool: Health::default() }
     }
 
     fn both(video: TrackStatus, audio: TrackStatus) -> Status {
@@ -271,5 +301,32 @@ mod tests {
             let found = phase_change(before.clone().map(of).as_ref(), &of(now.clone()));
             assert_eq!(found.as_deref(), expected, "{before:?} → {now:?}");
         }
+    }
+
+    #[test]
+    fn a_disk_that_fills_or_fails_is_told_once() {
+        let of = |fill, trouble: Option<Trouble>| TrackStatus {
+            spool: Health { fill, trouble, ..Health::default() },
+            ..track(Phase::Live, 0, 0, 0)
+        };
+        let full = || Some(Trouble::DiskFull);
+        for (before, now, expected) in [
+            (of(Fill::Room, None), of(Fill::Room, None), None),
+            (of(Fill::Room, None), of(Fill::Warning, None), Some("four fifths")),
+            (of(Fill::Warning, None), of(Fill::Full, None), Some("as much waits")),
+            (of(Fill::Full, None), of(Fill::Room, None), None),
+            (of(Fill::Room, None), of(Fill::Room, full()), Some("the disk of this device is full; ")),
+            (of(Fill::Room, full()), of(Fill::Room, full()), None),
+            (of(Fill::Room, full()), of(Fill::Room, None), Some("takes what is captured again")),
+        ] {
+            let found = spool_change(Some(&before), &now);
+            assert_eq!(found.is_some(), expected.is_some(), "{found:?}");
+            assert!(found.unwrap_or_default().contains(expected.unwrap_or_default()));
+        }
+        let json = track_json(&of(Fill::Warning, full()));
+        assert_eq!(
+            (&json["spool"], &json["spool_trouble"]),
+            (&"warning".into(), &"the disk of this device is full".into())
+        );
     }
 }

@@ -11,6 +11,7 @@ fn longtake(arguments: &[&str]) -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LONGTAKE_")) {
         command.env_remove(name);
     }
+    command.env("LONGTAKE_SPOOL", concat!(env!("CARGO_TARGET_TMPDIR"), "/spool"));
     command.env_remove("STREAMING_ACCESS_TOKEN").current_dir(std::env::temp_dir()).args(arguments);
     command
 }
@@ -47,6 +48,9 @@ fn wrong_arguments_end_with_code_2_and_say_what_is_right() {
         (&["publish", "--camera", "synthetic", "--microphone", "none", "--fps", "1000"], "1 to 120 frames"),
         (&["load", "-n", "0"], "1..=10000"),
         (&["load", "-n", "1", "--server", "https://media.example.org"], "--i-run-that-server"),
+        (&["publish", "--spool-bytes", "much"], "512M or 4G"),
+        (&["publish", "--spool-full", "burst"], "stop, drop"),
+        (&["resume", "--discard"], "SESSION"),
         (&["dance"], "dance"),
         (&["--log", "a=b=c", "devices"], "--log"),
     ] {

@@ -7,6 +7,7 @@ use protocol::{Secret, Track};
 use tokio::sync::{Notify, broadcast, watch};
 
 use crate::socket::{Endpoint, Socket};
+use crate::spool::disk::SessionFolder;
 use crate::status::{Phase, Status};
 use crate::track::{Command, Tell, TrackMachine};
 
@@ -61,10 +62,12 @@ impl SharedTrack {
 pub(crate) struct Outlets {
     pub(crate) status: Arc<watch::Sender<Status>>,
     pub(crate) tells: broadcast::Sender<(Track, Tell)>,
+    /// The session's folder, if its spool is on disk.
+    pub(crate) folder: Option<Arc<SessionFolder>>,
 }
 
 /// Runs a track until it is complete. Ends early only with its task.
-pub(crate) async fn drive(shared: Arc<SharedTrack>, endpoint: Endpoint, outlets: Outlets) {
+pub(crate) async fn drive(shared: Arc<SharedTrack>, endpoint: Endpoint, mut outlets: Outlets) {
     let mut socket = Socket::Absent;
     let mut shown: Option<(Phase, Instant)> = None;
     loop {
@@ -86,6 +89,13 @@ pub(crate) async fn drive(shared: Arc<SharedTrack>, endpoint: Endpoint, outlets:
                 Command::Disconnect => drop(tokio::spawn(socket.leave())),
                 Command::Tell(tell) => tell_outside(&outlets, shared.track, tell),
             }
+        }
+        if shared.with(|machine, _| machine.completion()).is_some()
+            && let Some(folder) = outlets.folder.take()
+        {
+            // Before anybody is told, so that whoever waits for the end finds no folder. A panic in it was told.
+            let track = shared.track;
+            tokio::task::spawn_blocking(move || folder.complete(track)).await.ok();
         }
         if show(&shared, &outlets, &mut shown) == Phase::Complete {
             return;

@@ -18,5 +18,7 @@ mod tls;
 pub mod track;
 
 pub use address::{AddressError, ServerAddress};
-pub use publisher::{Config, Publisher, Report, StartError, TrackHandle, TrackReport, TrackSettings};
+pub use publisher::{
+    Config, Publisher, Report, ResumeConfig, StartError, Storage, TrackHandle, TrackReport, TrackSettings,
+};
 pub use tls::{TlsError, client_config};

@@ -1,6 +1,6 @@
 //! A session's two tracks as one handle.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use protocol::codec::Params;
@@ -10,11 +10,12 @@ use protocol::{ResumeKey, RoomName, Secret, SessionId, Track, UnitRanges};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 
-use crate::address::ServerAddress;
+use crate::address::{AddressError, ServerAddress};
 use crate::driver::{Outlets, SharedTrack, drive};
 use crate::latency::Latency;
 use crate::socket::Endpoint;
-use crate::spool::{MemorySpool, Overflow};
+use crate::spool::disk::{self, MemoryBytes, Reopened, SessionFolder, SpoolError};
+use crate::spool::{MemorySpool, Overflow, Spool};
 use crate::status::{Phase, Status, TrackStatus};
 use crate::tls::{self, TlsError};
 use crate::track::{Identity, Pace, PushError, Tell, TrackMachine};
@@ -33,17 +34,40 @@ pub struct Config {
     pub own_authority: Option<PathBuf>,
     /// The session.
     pub identity: Identity,
+    /// Where what is not acknowledged waits.
+    pub storage: Storage,
     /// The picture's queue and socket.
     pub video: TrackSettings,
     /// The sound's queue and socket.
     pub audio: TrackSettings,
 }
 
+/// Where what is not acknowledged waits.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Storage {
+    /// In memory: it ends with the program.
+    #[default]
+    Memory,
+    /// On disk, where it survives the program.
+    Disk(disk::Settings),
+}
+
+/// How what an earlier program left is sent.
+#[derive(Debug, Clone, Default)]
+pub struct ResumeConfig {
+    /// Another address of the session's server; none for the one that it was sent to.
+    pub server: Option<ServerAddress>,
+    /// The access token, if the server wants one.
+    pub token: Option<Secret>,
+    /// A PEM file with the certificate of an authority of one's own.
+    pub own_authority: Option<PathBuf>,
+}
+
 /// One track's queue and socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrackSettings {
-    /// How much may wait in memory, in bytes. When it is full, the oldest GOP (video) or the oldest packets
-    /// (audio) are given up.
+    /// How much may wait in memory, in bytes; with a spool on disk, while that refuses. When it is full, the oldest
+    /// GOP (video) or the oldest packets (audio) are given up.
     pub spool_bytes: u64,
     /// The socket's times and sizes.
     pub pace: Pace,
@@ -66,15 +90,23 @@ impl Config {
     #[must_use]
     pub const fn new(server: ServerAddress, identity: Identity) -> Self {
         let (video, audio) = (TrackSettings::of(Track::Video), TrackSettings::of(Track::Audio));
-        Self { server, token: None, own_authority: None, identity, video, audio }
+        Self { server, token: None, own_authority: None, identity, storage: Storage::Memory, video, audio }
     }
 
-    fn machine(&self, track: Track, seed: u64) -> TrackMachine {
+    fn folder(&self, tracks: &[Track]) -> Result<Option<SessionFolder>, SpoolError> {
+        let Storage::Disk(settings) = &self.storage else { return Ok(None) };
+        let memory = MemoryBytes { video: self.video.spool_bytes, audio: self.audio.spool_bytes };
+        SessionFolder::begin(settings, memory, &self.server, &self.identity, tracks).map(Some)
+    }
+
+    fn machine(&self, track: Track, folder: Option<&SessionFolder>, seed: u64) -> TrackMachine {
         let (settings, overflow) = match track {
             Track::Video => (self.video, Overflow::OldestGop),
             Track::Audio => (self.audio, Overflow::OldestUnit),
         };
-        let spool = Box::new(MemorySpool::new(settings.spool_bytes, overflow));
+        let on_disk = folder.and_then(|folder| folder.spool(track));
+        let in_memory = || Box::new(MemorySpool::new(settings.spool_bytes, overflow)) as Box<dyn Spool>;
+        let spool = on_disk.unwrap_or_else(in_memory);
         TrackMachine::new(track, self.identity.clone(), settings.pace, spool, seed)
     }
 }
@@ -89,6 +121,17 @@ pub enum StartError {
     /// The system gives no randomness for a resume key.
     #[error("the system has no secure source of randomness")]
     NoRandomness,
+    /// The address that a session was sent to is none.
+    #[error("the session was sent to {server}, which is no address: {error}; give another")]
+    Address {
+        /// What was found.
+        server: String,
+        /// What is wrong.
+        error: AddressError,
+    },
+    /// The session's folder cannot be used.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
 }
 
 impl Identity {
@@ -109,8 +152,11 @@ impl Identity {
     }
 }
 
-/// A session that is being published. Dropping it aborts: units that are not durable are lost.
+/// A session that is being published. Dropping it aborts: units that are not durable on the server are lost, if they
+/// are in memory only; with a spool on disk they can be resumed.
 pub struct Publisher {
+    identity: Identity,
+    folder: Option<Arc<SessionFolder>>,
     tracks: Vec<TrackHandle>,
     tasks: Vec<JoinHandle<()>>,
     status: Arc<watch::Sender<Status>>,
@@ -170,28 +216,74 @@ impl Report {
 
 impl Publisher {
     /// Starts publishing these tracks; each connects once it has codec parameters. Must be called inside a
-    /// tokio runtime.
+    /// tokio runtime. With a spool on disk it makes the session's folder durable, which takes some milliseconds.
     ///
     /// # Errors
     /// [`StartError`].
     pub fn start(config: &Config, tracks: &[Track]) -> Result<Self, StartError> {
-        let tls = match config.server.is_encrypted() {
-            true => Some(tls::client_config(config.own_authority.as_deref())?),
-            false => None,
+        let sockets = Sockets::new(&config.server, config.token.as_ref(), config.own_authority.as_deref())?;
+        let folder = config.folder(tracks)?.map(Arc::new);
+        let mut machines = Vec::new();
+        for &track in tracks {
+            machines.push((track, config.machine(track, folder.as_deref(), seed()?)));
+        }
+        Ok(Self::run(config.identity.clone(), sockets, folder, machines))
+    }
+
+    /// Sends what an earlier program has left of a session in a spool's folder, and ends the session at the last unit
+    /// that is found. Must be called inside a tokio runtime; reads every unit that waits, and so may block for seconds.
+    ///
+    /// # Errors
+    /// [`StartError`]: another program owns the session's folder, or it cannot be read.
+    pub fn resume(folder: &Path, session: SessionId, config: &ResumeConfig) -> Result<Self, StartError> {
+        let Reopened { folder, identity, server, tracks } = SessionFolder::reopen(folder, session)?;
+        let server = match &config.server {
+            Some(server) => server.clone(),
+            None => server.parse().map_err(|error| StartError::Address { server, error })?,
         };
+        let sockets = Sockets::new(&server, config.token.as_ref(), config.own_authority.as_deref())?;
+        let mut machines = Vec::new();
+        for (track, found) in tracks {
+            let machine = TrackMachine::recovered(track, identity.clone(), Pace::of(track), found, seed()?);
+            machines.push((track, machine));
+        }
+        Ok(Self::run(identity, sockets, Some(Arc::new(folder)), machines))
+    }
+
+    fn run(
+        identity: Identity,
+        sockets: Sockets,
+        folder: Option<Arc<SessionFolder>>,
+        machines: Vec<(Track, TrackMachine)>,
+    ) -> Self {
         let (status, tells) =
             (Arc::new(watch::Sender::new(Status::default())), broadcast::Sender::new(TELL_CAPACITY));
-        let mut publisher = Self { tracks: Vec::new(), tasks: Vec::new(), status, tells };
-        for &track in tracks {
-            let seed = tls::secure_random().map(u64::from_ne_bytes).ok_or(StartError::NoRandomness)?;
-            let machine = config.machine(track, seed);
-            let shared = Arc::new(SharedTrack::new(track, machine, config.token.clone()));
-            let endpoint = Endpoint { server: config.server.clone(), track, token: None, tls: tls.clone() };
-            let outlets = Outlets { status: publisher.status.clone(), tells: publisher.tells.clone() };
+        let mut publisher = Self { identity, folder, tracks: Vec::new(), tasks: Vec::new(), status, tells };
+        for (track, machine) in machines {
+            let shared = Arc::new(SharedTrack::new(track, machine, sockets.token.clone()));
+            let Sockets { server, tls, .. } = sockets.clone();
+            let endpoint = Endpoint { server, track, token: None, tls };
+            let (status, tells) = (publisher.status.clone(), publisher.tells.clone());
+            let outlets = Outlets { status, tells, folder: publisher.folder.clone() };
             publisher.tasks.push(tokio::spawn(drive(shared.clone(), endpoint, outlets)));
             publisher.tracks.push(TrackHandle(shared));
         }
-        Ok(publisher)
+        publisher
+    }
+
+    /// The session.
+    #[must_use]
+    pub const fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Returns when the session has to stop because its spool is full and may give up nothing.
+    pub async fn must_stop(&self) {
+        let mut status = self.status.subscribe();
+        let is_full = |status: &Status| status.tracks().any(|(_, track)| track.spool.must_stop);
+        if status.wait_for(is_full).await.is_err() {
+            std::future::pending().await
+        }
     }
 
     /// Where a track's units go; none for a track that was not started.
@@ -260,10 +352,39 @@ impl Publisher {
     }
 }
 
+/// What both tracks' sockets have in common.
+#[derive(Clone)]
+struct Sockets {
+    server: ServerAddress,
+    token: Option<Secret>,
+    tls: Option<Arc<rustls::ClientConfig>>,
+}
+
+impl Sockets {
+    fn new(
+        server: &ServerAddress,
+        token: Option<&Secret>,
+        own_authority: Option<&Path>,
+    ) -> Result<Self, StartError> {
+        let tls = match server.is_encrypted() {
+            true => Some(tls::client_config(own_authority)?),
+            false => None,
+        };
+        Ok(Self { server: server.clone(), token: token.cloned(), tls })
+    }
+}
+
+fn seed() -> Result<u64, StartError> {
+    tls::secure_random().map(u64::from_ne_bytes).ok_or(StartError::NoRandomness)
+}
+
 impl Drop for Publisher {
     fn drop(&mut self) {
         for task in &self.tasks {
             task.abort();
+        }
+        if let Some(folder) = &self.folder {
+            folder.close();
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use protocol::Track;
 use protocol::error::ErrorBody;
 
-use crate::spool::Backlog;
+use crate::spool::{Backlog, Health};
 
 /// Where a track is, as a person would say it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +95,8 @@ pub struct TrackStatus {
     pub backlog: Backlog,
     /// What happened so far.
     pub counters: Counters,
+    /// Whether what is kept here is kept safely.
+    pub spool: Health,
 }
 
 impl fmt::Display for TrackStatus {

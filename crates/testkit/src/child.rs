@@ -10,11 +10,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
 
 use crate::http::Api;
 
 /// How long a test waits for a program to do something before it fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where `longtake` keeps what the server does not have.
+pub const SPOOL: &str = "LONGTAKE_SPOOL";
 
 /// The path of one of the workspace's programs, as the running profile built it.
 ///
@@ -58,6 +62,8 @@ pub struct Running {
     child: Child,
     name: String,
     output: Arc<Mutex<String>>,
+    /// Where a publisher keeps what the server does not have, unless the test says otherwise: never among the user's.
+    _spool: Option<TempDir>,
 }
 
 impl Running {
@@ -93,6 +99,11 @@ impl Running {
     }
 
     fn spawn_with(name: &str, command: &mut Command, input: Stdio) -> Result<Self> {
+        let is_told = command.get_envs().any(|(name, _)| name == SPOOL);
+        let spool = (name == "longtake" && !is_told).then(TempDir::new).transpose()?;
+        if let Some(spool) = &spool {
+            command.env(SPOOL, spool.path());
+        }
         let mut child = command
             .stdin(input)
             .stdout(Stdio::piped())
@@ -108,7 +119,7 @@ impl Running {
             let kept = Arc::clone(&output);
             thread::spawn(move || keep_lines(pipe, &kept));
         }
-        Ok(Self { child, name: name.to_owned(), output })
+        Ok(Self { child, name: name.to_owned(), output, _spool: spool })
     }
 
     /// What the program has printed so far, both streams.

@@ -44,6 +44,12 @@ test('starting without a server opens the settings at the address', async () => 
   expect(fake.platform.start).not.toHaveBeenCalled();
 });
 
+test('what an earlier run has left is one quiet line', async () => {
+  const left = { room: 'studio', server: 'https://example.org', started_unix_ms: 1, backlog_ms: 9_000 };
+  await show(state({ unfinished: [{ ...left, id: 'a', phase: { kind: 'sending' }, backlog_bytes: 812_000 }] }));
+  expect(screen.getByTestId('notice').textContent).toContain('An earlier recording is being sent: 812 kB left.');
+});
+
 test('a server on this machine is offered', async () => {
   await show(withoutServer('http://localhost:7700'));
   expect(screen.getByTestId('notice').textContent).toContain('Found a server on this machine. Use it?');

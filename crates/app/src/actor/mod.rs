@@ -8,6 +8,7 @@ mod inputs;
 mod recording;
 mod wishes;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use capture::Inputs;
@@ -18,7 +19,7 @@ use tokio::time::MissedTickBehavior;
 use self::inputs::Slot;
 pub(crate) use self::inputs::listen;
 use self::recording::Recording;
-use crate::api::{Problem, ProblemCode, Session, Settings, State};
+use crate::api::{Problem, ProblemCode, Session, Settings, State, Unfinished};
 use crate::settings::{Choices, Overrides, presets};
 use crate::tokens::{Kept, KeptIn};
 
@@ -34,6 +35,8 @@ const GLANCE: Duration = Duration::from_millis(100);
 /// What the actor begins with.
 pub(crate) struct Beginning {
     pub(crate) inputs: Inputs,
+    /// The folder in which sessions wait until the server has them.
+    pub(crate) spool: PathBuf,
     pub(crate) choices: Choices,
     pub(crate) overrides: Overrides,
     pub(crate) notices: Vec<Problem>,
@@ -45,11 +48,13 @@ pub(crate) struct Actor {
     /// For what is done outside. Weak, as the actor ends with its last handle.
     jobs: mpsc::WeakSender<Job>,
     inputs: Inputs,
+    spool: PathBuf,
     camera: Slot,
     microphone: Slot,
     recording: Option<Recording>,
     /// The summary of the last session, until it is dismissed.
     ended: Option<Session>,
+    unfinished: Vec<Unfinished>,
     choices: Choices,
     overrides: Overrides,
     token: Option<Kept>,
@@ -66,13 +71,14 @@ pub(crate) struct Actor {
 impl Actor {
     /// Nothing is opened yet.
     pub(crate) fn new(beginning: Beginning, jobs: mpsc::WeakSender<Job>) -> Self {
-        let Beginning { inputs, choices, overrides, notices, version } = beginning;
+        let Beginning { inputs, spool, choices, overrides, notices, version } = beginning;
         let camera = Slot::new(overrides.camera.as_ref().unwrap_or(&choices.camera));
         let microphone = Slot::new(overrides.microphone.as_ref().unwrap_or(&choices.microphone));
         let state = State {
             camera: camera.shown(),
             microphone: microphone.shown(),
             session: None,
+            unfinished: Vec::new(),
             settings: settings(&choices, &overrides, None),
             presets: presets(),
             local_server: None,
@@ -83,10 +89,12 @@ impl Actor {
         Self {
             jobs,
             inputs,
+            spool,
             camera,
             microphone,
             recording: None,
             ended: None,
+            unfinished: Vec::new(),
             choices,
             overrides,
             token: None,
@@ -127,6 +135,7 @@ impl Actor {
                     }
                 }
             }
+            self.stop_if_full();
             self.conclude();
             self.publish();
         }
@@ -138,6 +147,7 @@ impl Actor {
             camera: self.camera.shown(),
             microphone: self.microphone.shown(),
             session: self.recording.as_ref().map(Recording::shown).or_else(|| self.ended.clone()),
+            unfinished: self.unfinished.clone(),
             settings: settings(&self.choices, &self.overrides, self.token.as_ref()),
             presets: presets(),
             local_server: self.local_server.clone().filter(|_| self.server().is_none()),

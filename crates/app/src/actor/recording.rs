@@ -6,9 +6,10 @@ use std::{mem, thread};
 use capture::{AudioEncoding, Controls, Encoding, Stats, VideoEncoding};
 use protocol::control::EventKind;
 use protocol::{RoomName, SessionId, Track};
+use publisher::spool::disk;
 use publisher::status::{Phase, Status, TrackStatus};
 use publisher::track::Identity;
-use publisher::{Config, Publisher};
+use publisher::{Config, Publisher, Storage};
 use session::{Ended, Feed, answer_keyframe_requests, publishing_device};
 use tokio::sync::watch;
 
@@ -180,6 +181,7 @@ impl Actor {
         let mut config = Config::new(address.clone(), identity);
         config.token =
             self.overrides.token.clone().or_else(|| self.token.as_ref().map(|kept| kept.token.clone()));
+        config.storage = Storage::Disk(disk::Settings::new(&self.spool));
         config.own_authority = self.overrides.own_authority.clone();
         let publisher = Publisher::start(&config, &tracks).map_err(|error| Problem::from(&error))?;
         let session = self.inputs.record(&encoding).map_err(|error| Problem::from(&error))?;
@@ -261,7 +263,22 @@ impl Actor {
         Ok(())
     }
 
-    /// Forgets the summary of the last session; ends one that is still finishing, with what that loses.
+    /// Ends a session that may not wait for more on this device's disk.
+    pub(super) fn stop_if_full(&mut self) {
+        let is_full = |recording: &Recording| {
+            recording.lasted.is_none()
+                && recording.with_tracks(|tracks| tracks.iter().any(|(_, status)| status.spool.must_stop))
+        };
+        if self.recording.as_ref().is_some_and(is_full) {
+            let message = "As much waits on this device as may, and so the recording was stopped. What is recorded is \
+                           sent when the server is reached.";
+            self.notice(Problem::new(ProblemCode::DeviceStorage, message));
+            // It runs, and so it can be stopped.
+            self.stop().ok();
+        }
+    }
+
+    /// Forgets the summary of the last session; ends one that is still finishing: what is left is sent later.
     pub(crate) fn dismiss(&mut self) -> Result<(), Problem> {
         match self.recording.take_if(|recording| recording.lasted.is_some()) {
             Some(recording) => {

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use protocol::Secret;
+use protocol::{Secret, SessionId};
 use publisher::ServerAddress;
 
 use super::Actor;
-use crate::api::{Problem, ProblemCode, Quality};
+use crate::api::{Problem, ProblemCode, Quality, Unfinished, UnfinishedPhase};
 use crate::app::CloseAnswer;
 use crate::settings::{Change, Choices};
 use crate::tokens::Kept;
@@ -112,6 +112,38 @@ impl Actor {
     /// Something to tell a person that came up outside.
     pub(crate) fn add_notice(&mut self, problem: Problem) {
         self.notice(problem);
+    }
+
+    /// These sessions wait to be sent.
+    pub(crate) fn set_unfinished(&mut self, unfinished: Vec<Unfinished>) {
+        self.unfinished = unfinished;
+    }
+
+    /// How a session stands that waits or is being sent.
+    pub(crate) fn tell_unfinished(&mut self, session: Unfinished) {
+        if let Some(known) = self.unfinished.iter_mut().find(|known| known.id == session.id) {
+            *known = session;
+        }
+    }
+
+    /// Nothing is sent beside a session that is recorded.
+    pub(crate) fn unfinished_wait(&mut self) {
+        for session in &mut self.unfinished {
+            if session.phase == UnfinishedPhase::Sending {
+                session.phase = UnfinishedPhase::Waiting;
+            }
+        }
+    }
+
+    /// A session that waited is complete; whether it is whole.
+    pub(crate) fn unfinished_sent(&mut self, id: SessionId, is_whole: bool) {
+        self.unfinished.retain(|session| session.id != id);
+        tracing::info!(session = %id.short(), is_whole, "an earlier session is complete");
+        if !is_whole {
+            let message =
+                "An earlier recording is on its server now, but a part of it did not survive on this device.";
+            self.notice(Problem::new(ProblemCode::UnitsLost, message));
+        }
     }
 
     /// The window was asked to close: the screen asks the person if a session is open.

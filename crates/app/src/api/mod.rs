@@ -11,6 +11,7 @@ mod problem;
 mod session;
 mod settings;
 mod state;
+mod unfinished;
 
 pub use connection::{ConnectionReport, ConnectionStep, StepName, StepOutcome};
 pub use inputs::{Condition, DeviceList, DeviceOption, Input, Source};
@@ -19,3 +20,4 @@ pub use problem::{Problem, ProblemCode};
 pub use session::{Arrival, Session, SessionPhase, Track, TrackPhase};
 pub use settings::{Quality, QualityPreset, Settings, SettingsChange, TokenChange};
 pub use state::{Level, State, Update};
+pub use unfinished::{Unfinished, UnfinishedPhase};

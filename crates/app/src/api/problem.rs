@@ -80,6 +80,8 @@ pub enum ProblemCode {
     ServerStorage,
     /// The server refuses for another reason, which its message tells.
     ServerRefused,
+    /// This device's own disk is full, fails or cannot be used.
+    DeviceStorage,
     /// Something that was recorded did not reach the server and never will.
     UnitsLost,
     /// Settings cannot be read or written.

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Input, Problem, QualityPreset, Session, Settings};
+use super::{Input, Problem, QualityPreset, Session, Settings, Unfinished};
 
 /// Everything that the screen shows, but the level and the pictures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -12,6 +12,8 @@ pub struct State {
     pub microphone: Input,
     /// The session that runs, or the last one until it is dismissed.
     pub session: Option<Session>,
+    /// Sessions of earlier runs that their servers do not have completely, the oldest first.
+    pub unfinished: Vec<Unfinished>,
     /// What is remembered.
     pub settings: Settings,
     /// The named qualities, from the lowest to the highest.

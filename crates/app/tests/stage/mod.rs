@@ -31,6 +31,7 @@ pub(crate) fn options(folder: &Path) -> Options {
     };
     Options {
         folder: folder.to_owned(),
+        spool: folder.join("spool"),
         tokens: Arc::new(FileTokens::new(folder)),
         overrides,
         notices: Vec::new(),

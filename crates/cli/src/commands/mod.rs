@@ -3,7 +3,9 @@
 pub(crate) mod devices;
 pub(crate) mod load;
 pub(crate) mod publish;
+pub(crate) mod resume;
 pub(crate) mod test_connection;
+mod watch;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

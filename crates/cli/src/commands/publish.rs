@@ -1,19 +1,21 @@
 //! `longtake publish`: capture, stream, and say whether it arrives.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use capture::{CameraChoice, DeviceKind, MicrophoneChoice, MonotonicClock, SessionClock};
 use protocol::Track;
-use publisher::status::{Phase, Status};
+use publisher::spool::disk;
 use publisher::track::Identity;
-use publisher::{Publisher, Report};
+use publisher::{Publisher, Report, Storage};
 use session::sources::{self, Chosen, Kind, SourceArgument};
 use session::{Ended, Feed, answer_keyframe_requests};
 use tokio::sync::mpsc;
 
+use super::watch::Watch;
 use super::{device, finish, publisher_config, runtime, unix_ms};
-use crate::arguments::{PublishOptions, ServerOptions};
+use crate::arguments::PublishOptions;
 use crate::destination::Destination;
 use crate::exit::{Failure, judge};
 use crate::interrupts::Interrupts;
@@ -31,6 +33,7 @@ pub(crate) fn run(options: PublishOptions) -> Result<(), Failure> {
         return Err(Failure::Usage(text.to_owned()));
     }
     let screen = Screen::new(options.json);
+    tell_unfinished(&options.spool.folder.path(), &screen);
     for warning in capture::warnings() {
         screen.remark(&warning.to_string());
     }
@@ -46,6 +49,22 @@ pub(crate) fn run(options: PublishOptions) -> Result<(), Failure> {
     // A device that hangs must not keep the program from ending.
     runtime.shutdown_background();
     outcome
+}
+
+/// Says when earlier sessions wait to be sent.
+fn tell_unfinished(spool: &Path, screen: &Screen) {
+    match disk::waiting_sessions(spool).map(|sessions| sessions.len()) {
+        Ok(0) => {}
+        Ok(1) => {
+            screen.remark("an earlier session is not complete on its server: `longtake resume` sends it")
+        }
+        Ok(count) => {
+            screen.remark(&format!(
+                "{count} earlier sessions are not complete on their servers: `longtake resume` sends them"
+            ));
+        }
+        Err(error) => screen.remark(&format!("{}: {error}", spool.display())),
+    }
 }
 
 /// Opens the devices. A device that `auto` chose and that cannot be opened gives way to the synthetic one.
@@ -109,7 +128,8 @@ async fn publish(
 ) -> Result<(), Failure> {
     let id = identity.session;
     let recording_url = to.server.http_url(&format!("/api/sessions/{id}/recording.mp4"));
-    let config = publisher_config(&options.server, &to, identity);
+    let mut config = publisher_config(&options.server, &to, identity);
+    config.storage = Storage::Disk(options.spool.settings());
     let names = [(Track::Video, session.camera_name()), (Track::Audio, session.microphone_name())];
     let tracks: Vec<Track> =
         names.iter().filter(|(_, name)| name.is_some()).map(|(track, _)| *track).collect();
@@ -124,14 +144,23 @@ async fn publish(
     });
     let mut feeding = tokio::task::spawn_blocking(move || feed.run());
 
-    let mut watch = Watch { publisher: &publisher, screen: &mut screen, told, server: &options.server };
+    let connect_timeout = options.server.connect_timeout;
+    let mut watch = Watch { publisher: &publisher, screen: &mut screen, told, connect_timeout };
+    let mut is_full = false;
     let (ended, refused) = tokio::select! {
         ended = &mut feeding => (Some(ended), Ok(())),
         () = interrupts.reach(1) => (None, Ok(())),
         () = rest(options.duration) => (None, Ok(())),
+        () = publisher.must_stop() => {
+            is_full = true;
+            (None, Ok(()))
+        }
         failure = watch.run() => (None, Err(failure)),
     };
     controls.stop();
+    if is_full {
+        watch.screen.remark("as much waits on this device's disk as may: the session is stopped");
+    }
     watch.screen.remark("stopping: waiting until the server has everything; Ctrl-C again gives up");
     let ended: Ended = match ended {
         Some(ended) => ended,
@@ -148,6 +177,9 @@ async fn publish(
         () = watch.show_status() => publisher.report(),
     };
     screen.finished(&report, id, &recording_url, controls.stats().clock_drift.as_ref());
+    if report.tracks.iter().any(|track| track.status.backlog.units > 0) {
+        screen.remark("what the server does not have is kept on this device: `longtake resume` sends it");
+    }
     verdict(refused, &ended, &report)
 }
 
@@ -170,71 +202,4 @@ async fn rest(duration: Option<Duration>) {
         Some(duration) => tokio::time::sleep(duration).await,
         None => std::future::pending().await,
     }
-}
-
-/// Shows the status and notices when going on makes no sense.
-struct Watch<'a> {
-    publisher: &'a Publisher,
-    screen: &'a mut Screen,
-    told: mpsc::Receiver<String>,
-    server: &'a ServerOptions,
-}
-
-impl Watch<'_> {
-    /// Returns when the server refuses, or was not reached in time.
-    async fn run(&mut self) -> Failure {
-        let publisher = self.publisher;
-        let timeout = self.server.connect_timeout;
-        tokio::select! {
-            failure = refusal(publisher) => failure,
-            failure = absence(publisher, timeout) => failure,
-            () = self.show_status() => Failure::Fault("the status ended".to_owned()),
-        }
-    }
-
-    /// Shows remarks and the status; never returns.
-    async fn show_status(&mut self) {
-        let interval = self.screen.interval;
-        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + interval, interval);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut status = self.publisher.status();
-        loop {
-            tokio::select! {
-                _ = ticks.tick() => {
-                    let now = self.publisher.report().status();
-                    self.screen.status(&now);
-                }
-                Ok(()) = status.changed() => {
-                    let now = status.borrow_and_update().clone();
-                    self.screen.changes(&now);
-                }
-                Some(remark) = self.told.recv() => self.screen.remark(&remark),
-            }
-        }
-    }
-}
-
-async fn refusal(publisher: &Publisher) -> Failure {
-    let mut status = publisher.status();
-    let refused =
-        |status: &Status| status.tracks().any(|(_, track)| matches!(track.phase, Phase::NeedsYou(_)));
-    status.wait_for(refused).await.ok();
-    match judge([&publisher.report()]) {
-        Err(failure) => failure,
-        Ok(()) => Failure::Server("the server refuses".to_owned()),
-    }
-}
-
-/// Returns when no track was welcomed within the time.
-async fn absence(publisher: &Publisher, timeout: Duration) -> Failure {
-    let mut status = publisher.status();
-    let reached = |status: &Status| status.tracks().any(|(_, track)| track.counters.connections > 0);
-    if timeout.is_zero() || tokio::time::timeout(timeout, status.wait_for(reached)).await.is_ok() {
-        return std::future::pending().await;
-    }
-    let reason = publisher.report().tracks.iter().find_map(|track| match &track.status.phase {
-        Phase::Offline { reason, .. } => Some(reason.clone()),
-        _ => None,
-    });
-    Failure::Server(reason.unwrap_or_else(|| "the server does not answer".to_owned()))
 }

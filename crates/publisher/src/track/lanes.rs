@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use protocol::UnitRanges;
-use protocol::unit::{Lane, Unit};
+use protocol::unit::Lane;
 
-use crate::spool::Spool;
+use crate::spool::{Entry, Spool};
 
 /// The live lane starts at a key unit that is no older than this: a viewer sees now.
 const FRESH: Duration = Duration::from_millis(500);
@@ -56,7 +56,7 @@ impl Lanes {
     /// After an interruption of less than `longest` the live lane goes on where it was. After a longer one what was
     /// left behind waits, so that viewers see the present at once.
     pub(super) fn at_welcome(spool: &dyn Spool, newest: Newest, longest: Duration) -> Self {
-        let goes_on = spool.next_from(0).is_none_or(|oldest| newest.lag(oldest.pts_90k) <= longest);
+        let goes_on = spool.entry_from(0).is_none_or(|oldest| newest.lag(oldest.pts_90k) <= longest);
         let live = if goes_on { Live::From { next: 0 } } else { Live::Waiting };
         Self { live, backfill_from: 0, written: UnitRanges::new(), requested_at: None }
     }
@@ -67,33 +67,47 @@ impl Lanes {
     }
 
     /// The next unit of the live lane. `longest` is how far the lane may fall behind.
-    pub(super) fn next_live(&mut self, spool: &dyn Spool, newest: Newest, longest: Duration) -> Option<Unit> {
+    pub(super) fn next_live(
+        &mut self,
+        spool: &dyn Spool,
+        newest: Newest,
+        longest: Duration,
+    ) -> Option<Entry> {
         if let Live::From { next } = self.live {
-            let unit = spool.next_from(next)?;
+            let unit = spool.entry_from(next)?;
             if newest.is_last || newest.lag(unit.pts_90k) <= longest {
                 return Some(unit);
             }
             self.backfill_from = self.backfill_from.min(next);
             self.live = Live::Waiting;
         }
-        let is_fresh = |pts_90k: u64| newest.lag(pts_90k) <= FRESH;
-        // With nothing left behind the lane goes on where it is, else at a key unit. One that is written was given up
-        // together with the lane that it was in.
+        // Nobody watches a track that has ended.
+        if newest.is_last {
+            return None;
+        }
+        let fresh_90k = newest.end_90k.saturating_sub(FRESH.as_millis() as u64 * 90);
+        // With nothing left behind the lane goes on where it is, else at a key unit.
         let start = match self.next_backfill(spool) {
-            Some(oldest) if is_fresh(oldest.pts_90k) => oldest.number,
-            _ => {
-                let key = spool.newest_key().filter(|key| is_fresh(key.pts_90k))?;
-                (!self.written.contains(key.number)).then_some(key.number)?
-            }
+            Some(oldest) if oldest.pts_90k >= fresh_90k => oldest,
+            _ => self.unwritten_key(spool, fresh_90k)?,
         };
-        self.live = Live::From { next: start };
-        spool.next_from(start)
+        self.live = Live::From { next: start.number };
+        Some(start)
+    }
+
+    /// A key unit of this time or later. One that is written was given up together with the lane that it was in.
+    fn unwritten_key(&self, spool: &dyn Spool, from_90k: u64) -> Option<Entry> {
+        let mut key = spool.key_from_pts(from_90k)?;
+        while self.written.contains(key.number) {
+            key = spool.key_from(key.number + 1)?;
+        }
+        Some(key)
     }
 
     /// The oldest unit that is not the live lane's.
-    pub(super) fn next_backfill(&mut self, spool: &dyn Spool) -> Option<Unit> {
+    pub(super) fn next_backfill(&mut self, spool: &dyn Spool) -> Option<Entry> {
         loop {
-            let unit = spool.next_from(self.backfill_from)?;
+            let unit = spool.entry_from(self.backfill_from)?;
             if let Live::From { next } = self.live
                 && unit.number >= next
             {
@@ -128,7 +142,7 @@ impl Lanes {
     /// Whether units wait that were not written on this connection.
     pub(super) fn has_more(&mut self, spool: &dyn Spool) -> bool {
         let live_waits = match self.live {
-            Live::From { next } => spool.next_from(next).is_some(),
+            Live::From { next } => spool.entry_from(next).is_some(),
             Live::Waiting => false,
         };
         live_waits || self.next_backfill(spool).is_some()

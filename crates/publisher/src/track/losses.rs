@@ -36,7 +36,7 @@ impl Losses {
         let Self { units, at_90k, .. } = std::mem::take(self);
         self.quiet_until = now + EVENT_INTERVAL;
         let lost: UnitRanges = lost.as_slice().iter().filter_map(|&range| overlap(range, &units)).collect();
-        let text = || format!("{} units given up, the queue was full: {lost}", lost.count());
+        let text = || format!("{} units given up: {lost}", lost.count());
         (!lost.is_empty()).then(|| (at_90k, text()))
     }
 }
@@ -76,7 +76,7 @@ mod tests {
         losses.add(GivenUp { units: UnitRange::new(20, 29), pts_90k: 6_000 });
         assert_eq!(losses.due_at(), Some(Duration::ZERO));
         let (at_90k, text) = losses.take(Duration::ZERO, &ranges(&[(0, 5), (25, 60)])).unwrap();
-        assert_eq!((at_90k, text.as_str()), (900, "8 units given up, the queue was full: 3–5, 25–29"));
+        assert_eq!((at_90k, text.as_str()), (900, "8 units given up: 3–5, 25–29"));
         losses.add(GivenUp { units: UnitRange::new(30, 31), pts_90k: 9_000 });
         assert_eq!(losses.due_at(), Some(EVENT_INTERVAL));
         assert_eq!(losses.take(EVENT_INTERVAL, &ranges(&[(0, 5)])), None);

@@ -23,6 +23,10 @@ microphone: Input,
  */
 session: Session | null, 
 /**
+ * Sessions of earlier runs that their servers do not have completely, the oldest first.
+ */
+unfinished: Array<Unfinished>, 
+/**
  * What is remembered.
  */
 settings: Settings, 
@@ -459,4 +463,46 @@ retryable: boolean, };
 /**
  * The kinds of problem. The JSON form is snake case.
  */
-export type ProblemCode = "no_device" | "device_not_found" | "permission_denied" | "device_busy" | "device_unplugged" | "device_stalled" | "device_unsupported" | "device_failed" | "file_unusable" | "encoder_failed" | "nothing_to_capture" | "no_server" | "bad_address" | "bad_pairing_link" | "paired_by_link" | "bad_setting" | "name_unknown" | "unreachable" | "tls_failed" | "not_a_server" | "unauthorized" | "unsupported_version" | "server_storage" | "server_refused" | "units_lost" | "settings_unusable" | "not_now" | "unsupported" | "internal";
+export type ProblemCode = "no_device" | "device_not_found" | "permission_denied" | "device_busy" | "device_unplugged" | "device_stalled" | "device_unsupported" | "device_failed" | "file_unusable" | "encoder_failed" | "nothing_to_capture" | "no_server" | "bad_address" | "bad_pairing_link" | "paired_by_link" | "bad_setting" | "name_unknown" | "unreachable" | "tls_failed" | "not_a_server" | "unauthorized" | "unsupported_version" | "server_storage" | "server_refused" | "device_storage" | "units_lost" | "settings_unusable" | "not_now" | "unsupported" | "internal";
+
+/**
+ * A session of an earlier run that its server does not have completely. It is sent while nothing is recorded.
+ */
+export type Unfinished = { 
+/**
+ * Its id.
+ */
+id: SessionId, 
+/**
+ * The room it is in.
+ */
+room: RoomName, 
+/**
+ * The server's address.
+ */
+server: string, 
+/**
+ * When it was started, in ms since the Unix epoch.
+ */
+started_unix_ms: number, 
+/**
+ * Where it is.
+ */
+phase: UnfinishedPhase, 
+/**
+ * What waits on this device, in bytes.
+ */
+backlog_bytes: number, 
+/**
+ * How long the longer of its tracks waits, in ms.
+ */
+backlog_ms: number, };
+
+/**
+ * Where an unfinished session is.
+ */
+export type UnfinishedPhase = { "kind": "waiting" } | { "kind": "sending" } | { "kind": "refused", 
+/**
+ * What happened and what to do.
+ */
+problem: Problem, };

@@ -75,6 +75,7 @@ export function state(changes: Partial<State> = {}): State {
       mirrored: false,
     },
     presets: [],
+    unfinished: [],
     local_server: null,
     notices: [],
     closing: false,

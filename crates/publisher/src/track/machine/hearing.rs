@@ -1,7 +1,7 @@
 //! What the server says, and what follows from it.
 
 use protocol::UnitRanges;
-use protocol::control::{ControlError, ServerMessage, Welcome};
+use protocol::control::{ControlError, EventKind, ServerMessage, Welcome};
 use protocol::error::{ErrorBody, ErrorCode};
 
 use super::super::lanes::Lanes;
@@ -44,6 +44,14 @@ impl TrackMachine {
     }
 
     fn welcome(&mut self, welcome: Welcome, params_written: usize) {
+        let found = self.recovered.take();
+        if found.is_some() {
+            // Until now it was presumed that the server has what was not found here; it knows better. It may even
+            // have units that a power cut has taken from the log.
+            self.durable = UnitRanges::new();
+            let durable_units = welcome.durable.last().map_or(0, |last| last + 1);
+            self.next_number = self.next_number.max(durable_units);
+        }
         if welcome.durable.last().is_some_and(|last| last >= self.next_number) {
             let message =
                 "the server holds units of this session that this device never made; start a new session";
@@ -66,6 +74,22 @@ impl TrackMachine {
         }
         self.offline = None;
         self.counters.connections = self.counters.connections.saturating_add(1);
+        if let Some(found) = found {
+            self.tell_damage(&found.given_up);
+        }
+    }
+
+    /// Tells the recording which units neither the server nor the log has, and that nobody gave up.
+    fn tell_damage(&mut self, given_up: &UnitRanges) {
+        let mut known = given_up.clone();
+        known.extend(&self.durable);
+        known.extend(&self.spool.held());
+        let missing = known.gaps_below(self.next_number);
+        if let Some(first) = missing.as_slice().first() {
+            let at_90k = self.spool.entry_from(first.first).map_or(self.end_90k, |entry| entry.pts_90k);
+            let detail = format!("{} units did not survive on the device's disk: {missing}", missing.count());
+            self.event(self.now, EventKind::UnitsLost, at_90k, &detail);
+        }
     }
 
     fn ack(&mut self, durable: &UnitRanges) {

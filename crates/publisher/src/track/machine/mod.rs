@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use protocol::codec::Params;
 use protocol::control::{Event, EventKind, PublisherMessage};
-use protocol::error::ErrorBody;
+use protocol::error::{ErrorBody, ErrorCode};
 use protocol::limits::{MAX_EVENTS, MAX_PARAMS_CHANGES, MAX_TEXT_BYTES};
 use protocol::unit::Unit;
 use protocol::{Track, UnitRanges};
@@ -21,7 +21,8 @@ use super::refusal::{printable, refusal_of_close, shown};
 use super::{Command, Completion, ConnectFailure, Identity, Message, Pace, PushError, SocketEvent, Tell};
 use crate::backoff::Backoff;
 use crate::latency::Latency;
-use crate::spool::Spool;
+use crate::spool::disk::RecoveredTrack;
+use crate::spool::{Note, Spool};
 use crate::status::{Counters, Phase, TrackStatus};
 
 /// Commands that nobody has polled yet. Only [`Command::Tell`] is dropped when there are as many.
@@ -47,6 +48,8 @@ pub struct TrackMachine {
     finished: bool,
     durable: UnitRanges,
     losses: Losses,
+    /// What an earlier program left, until the server has told what it has of it.
+    recovered: Option<Found>,
     /// The oldest unit that waits for others to share its message, and how many bytes wait.
     held: Option<(Duration, usize)>,
 
@@ -55,6 +58,11 @@ pub struct TrackMachine {
     written: UnitRanges,
     counters: Counters,
     latency: Latency,
+}
+
+/// What an earlier program left of a track.
+struct Found {
+    given_up: UnitRanges,
 }
 
 #[derive(Debug)]
@@ -92,12 +100,43 @@ impl TrackMachine {
             finished: false,
             durable: UnitRanges::new(),
             losses: Losses::default(),
+            recovered: None,
             held: None,
             offline: None,
             written: UnitRanges::new(),
             counters: Counters::default(),
             latency: Latency::default(),
         }
+    }
+
+    /// A track that an earlier program has left behind. It has ended: what is left is sent, then it is complete. The
+    /// server may have more units than were found.
+    #[must_use]
+    pub(crate) fn recovered(
+        track: Track,
+        identity: Identity,
+        pace: Pace,
+        found: RecoveredTrack,
+        seed: u64,
+    ) -> Self {
+        let RecoveredTrack { params, events, units, given_up, end_90k, spool } = found;
+        let mut machine = Self::new(track, identity, pace, spool, seed);
+        (machine.params, machine.events, machine.next_number) = (params, events, units);
+        machine.end_90k = end_90k;
+        // A file is removed only once the server has all units in it.
+        let mut known = given_up.clone();
+        known.extend(&machine.spool.held());
+        machine.durable = known.gaps_below(units);
+        machine.recovered = Some(Found { given_up });
+        if !machine.params.is_empty() {
+            machine.connect();
+        } else if units > 0 {
+            let message =
+                "the codec parameters of this track are lost, and its units are of no use without them";
+            machine.state = State::NeedsYou(ErrorBody::new(ErrorCode::InvalidParams, message));
+        }
+        machine.finish(Duration::ZERO);
+        machine
     }
 
     // Inputs from the encoder.
@@ -120,6 +159,7 @@ impl TrackMachine {
         if self.params.len() >= MAX_PARAMS_CHANGES {
             return Err(PushError::TooManyParameters);
         }
+        self.spool.note(Note::Params(params.clone()));
         self.params.push(params);
         if matches!(self.state, State::Waiting) {
             self.connect();
@@ -160,15 +200,19 @@ impl TrackMachine {
             self.counters.dropped_events = self.counters.dropped_events.saturating_add(1);
             return;
         }
-        let number = self.events.len() as u32;
+        let number = self.events.last().map_or(0, |last| last.number + 1);
         let detail = detail[..detail.floor_char_boundary(MAX_TEXT_BYTES)].to_owned();
-        self.events.push(Event { number, at_90k, kind, detail });
+        let event = Event { number, at_90k, kind, detail };
+        self.spool.note(Note::Event(event.clone()));
+        self.events.push(event);
     }
 
     /// No unit comes any more: once everything is durable, the track is complete.
     pub fn finish(&mut self, now: Duration) {
         self.see(now);
-        self.finished = true;
+        if !std::mem::replace(&mut self.finished, true) {
+            self.spool.note(Note::Finish { units: self.next_number });
+        }
         // Without parameters there was no unit and no connection: the server never heard of the track.
         if matches!(self.state, State::Waiting) {
             self.state = State::Complete(Completion { units: 0, durable_units: 0 });
@@ -282,6 +326,9 @@ impl TrackMachine {
         {
             return Some(Message::Ping(welcomed.window.mark(now)));
         }
+        for given_up in self.spool.take_given_up() {
+            self.losses.add(given_up);
+        }
         self.tell_losses();
         let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &mut self.state else {
             return None;
@@ -327,7 +374,7 @@ impl TrackMachine {
             counters.in_flight_units = welcomed.in_flight.units();
             counters.in_flight_bytes = welcomed.in_flight.bytes();
         }
-        TrackStatus { phase, backlog, counters }
+        TrackStatus { phase, backlog, counters, spool: self.spool.health() }
     }
 
     /// How the track ended, once the server has said that it is complete.

@@ -56,11 +56,16 @@ impl TrackMachine {
         let mut message = BytesMut::new();
         let mut units = 0;
         loop {
-            let unit = match lane {
+            let next = match lane {
                 Lane::Live => welcomed.lanes.next_live(&*self.spool, newest, self.pace.live_backlog),
                 Lane::Backfill => welcomed.lanes.next_backfill(&*self.spool),
             };
-            let Some(mut unit) = unit else { break };
+            // A spool on a disk may not be able to give the unit now.
+            let Some(next) = next else { break };
+            let Some(mut unit) = self.spool.next_from(next.number).filter(|unit| unit.number == next.number)
+            else {
+                break;
+            };
             let more_bytes = unit.encoded_bytes();
             let payload_bytes = unit.payload.len();
             if more_bytes > message_bytes || payload_bytes > welcomed.limits.unit_bytes as usize {

@@ -42,6 +42,7 @@ fn unit(number: u64) -> Unit {
 
 mod lanes;
 mod losses;
+mod recovered;
 mod refusals;
 mod sending;
 
@@ -52,17 +53,23 @@ struct Rig {
     limits: Limits,
 }
 
+fn identity() -> Identity {
+    Identity {
+        session: SessionId::v7(1_700_000_000_000, [1; 10]),
+        resume_key: ResumeKey::from_bytes([2; 16]),
+        room: "studio".parse().unwrap(),
+        device: Device { name: "Desk".into(), platform: "linux".into(), app: "test".into() },
+        started_unix_ms: 1_700_000_000_000,
+    }
+}
+
 impl Rig {
     fn with(pace: Pace, capacity_bytes: u64) -> Self {
-        let identity = Identity {
-            session: SessionId::v7(1_700_000_000_000, [1; 10]),
-            resume_key: ResumeKey::from_bytes([2; 16]),
-            room: "studio".parse().unwrap(),
-            device: Device { name: "Desk".into(), platform: "linux".into(), app: "test".into() },
-            started_unix_ms: 1_700_000_000_000,
-        };
         let spool = Box::new(MemorySpool::new(capacity_bytes, Overflow::OldestUnit));
-        let machine = TrackMachine::new(Track::Audio, identity, pace, spool, 1);
+        Self::of(TrackMachine::new(Track::Audio, identity(), pace, spool, 1))
+    }
+
+    fn of(machine: TrackMachine) -> Self {
         let limits = Limits { message_bytes: 1 << 20, unit_bytes: 1 << 20, idle_ms: 60_000 };
         Self { machine, now: Duration::ZERO, limits }
     }

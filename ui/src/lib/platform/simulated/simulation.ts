@@ -73,6 +73,7 @@ export class Simulation {
       mirrored: true,
     },
     presets: PRESETS,
+    unfinished: [],
     local_server: null,
     notices: [],
     closing: false,

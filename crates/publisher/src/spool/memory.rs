@@ -1,75 +1,11 @@
-//! Where a track's units wait until the server has acknowledged them.
+//! Units that wait in memory only.
 
 use std::collections::VecDeque;
 
+use protocol::UnitRanges;
 use protocol::unit::Unit;
-use protocol::{UnitRange, UnitRanges};
 
-/// The memory that a queued unit takes beside its payload, in bytes: the struct and the allocation.
-const OVERHEAD_BYTES: u64 = 96;
-
-/// Units that were given up to make room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GivenUp {
-    /// Which.
-    pub units: UnitRange,
-    /// The presentation time of the first of them.
-    pub pts_90k: u64,
-}
-
-/// Where a viewer can start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KeyUnit {
-    /// Its number.
-    pub number: u64,
-    /// Its presentation time.
-    pub pts_90k: u64,
-}
-
-/// What a spool holds, for people and for pacing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Backlog {
-    /// Units.
-    pub units: u64,
-    /// Bytes, payloads and overhead, as the bound counts them.
-    pub bytes: u64,
-    /// From the oldest unit's start to the newest one's end, in ms.
-    pub duration_ms: u64,
-}
-
-/// A track's queue of units that are not acknowledged, ordered by number.
-///
-/// The state machine of a track is its only user. Numbers are pushed in ascending order; holes arise
-/// where units were forgotten or given up. A spool never gives up a unit but in [`Spool::push`].
-pub trait Spool: Send {
-    /// Takes the newest unit. Returns what had to be given up for it; that may be the unit itself.
-    fn push(&mut self, unit: Unit) -> Vec<GivenUp>;
-
-    /// The unit with the lowest number at or above `number`.
-    fn next_from(&self, number: u64) -> Option<Unit>;
-
-    /// The newest key unit.
-    fn newest_key(&self) -> Option<KeyUnit>;
-
-    /// Forgets the units of these numbers, those it does not hold included.
-    fn forget(&mut self, units: &UnitRanges);
-
-    /// The numbers of the units that it holds.
-    fn held(&self) -> UnitRanges;
-
-    /// How much it holds.
-    fn backlog(&self) -> Backlog;
-}
-
-/// What a full queue gives up first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Overflow {
-    /// The oldest units up to the next key unit, because the rest of a GOP is useless without its
-    /// start. Fits video.
-    OldestGop,
-    /// The oldest units one by one. Fits audio.
-    OldestUnit,
-}
+use super::{Backlog, Entry, Fill, GivenUp, Health, Note, OVERHEAD_BYTES, Overflow, Spool, note_given_up};
 
 /// A [`Spool`] in memory: what it holds ends with the program.
 #[derive(Debug)]
@@ -96,7 +32,7 @@ impl MemorySpool {
     fn pop_oldest(&mut self, given_up: &mut Vec<GivenUp>) {
         let Some(unit) = self.units.pop_front() else { return };
         self.bytes -= Self::cost(&unit);
-        note(given_up, &unit);
+        note_given_up(given_up, unit.number, unit.pts_90k);
     }
 
     /// Gives up one GOP or one unit.
@@ -119,7 +55,7 @@ impl Spool for MemorySpool {
             self.make_room(&mut given_up);
         }
         if self.skip_to_key && !unit.key || cost > self.capacity_bytes {
-            note(&mut given_up, &unit);
+            note_given_up(&mut given_up, unit.number, unit.pts_90k);
             self.skip_to_key = self.overflow == Overflow::OldestGop;
             return given_up;
         }
@@ -129,14 +65,24 @@ impl Spool for MemorySpool {
         given_up
     }
 
-    fn next_from(&self, number: u64) -> Option<Unit> {
+    fn next_from(&mut self, number: u64) -> Option<Unit> {
         let at = self.units.partition_point(|unit| unit.number < number);
         self.units.get(at).cloned()
     }
 
-    fn newest_key(&self) -> Option<KeyUnit> {
-        let unit = self.units.iter().rfind(|unit| unit.key)?;
-        Some(KeyUnit { number: unit.number, pts_90k: unit.pts_90k })
+    fn entry_from(&self, number: u64) -> Option<Entry> {
+        let at = self.units.partition_point(|unit| unit.number < number);
+        self.units.get(at).map(Entry::from)
+    }
+
+    fn key_from(&self, number: u64) -> Option<Entry> {
+        let at = self.units.partition_point(|unit| unit.number < number);
+        self.units.range(at..).find(|unit| unit.key).map(Entry::from)
+    }
+
+    fn key_from_pts(&self, pts_90k: u64) -> Option<Entry> {
+        let at = self.units.partition_point(|unit| unit.pts_90k < pts_90k);
+        self.units.range(at..).find(|unit| unit.key).map(Entry::from)
     }
 
     fn forget(&mut self, units: &UnitRanges) {
@@ -168,16 +114,21 @@ impl Spool for MemorySpool {
             duration_ms: end_90k.saturating_sub(oldest.pts_90k) / 90,
         }
     }
-}
 
-/// Adds a unit to the last run of given-up units, or starts a new run.
-fn note(given_up: &mut Vec<GivenUp>, unit: &Unit) {
-    match given_up.last_mut() {
-        Some(run) if run.units.last + 1 == unit.number => run.units.last = unit.number,
-        _ => {
-            let units = UnitRange::new(unit.number, unit.number);
-            given_up.push(GivenUp { units, pts_90k: unit.pts_90k });
-        }
+    /// What is in memory ends with the program, and so does what belongs to it.
+    fn note(&mut self, _: Note) {}
+
+    fn take_given_up(&mut self) -> Vec<GivenUp> {
+        Vec::new()
+    }
+
+    fn health(&self) -> Health {
+        let fill = match self.bytes {
+            bytes if bytes >= self.capacity_bytes => Fill::Full,
+            bytes if bytes / 4 >= self.capacity_bytes / 5 => Fill::Warning,
+            _ => Fill::Room,
+        };
+        Health { fill, ..Health::default() }
     }
 }
 
@@ -186,6 +137,7 @@ fn note(given_up: &mut Vec<GivenUp>, unit: &Unit) {
 mod tests {
     use bytes::Bytes;
     use proptest::prelude::*;
+    use protocol::UnitRange;
     use protocol::unit::Lane;
 
     use super::*;
