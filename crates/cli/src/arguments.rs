@@ -1,10 +1,12 @@
 //! The command line. Each flag is also an environment variable and a key of the configuration file.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use capture::Quality;
 use clap::{Args, Parser, Subcommand};
-use protocol::{RoomName, SessionId};
+use protocol::certificate::PublicKey;
+use protocol::{RoomName, Secret, SessionId};
 use session::sources::SourceArgument;
 
 use crate::destination::{Destination, ReachOptions};
@@ -35,6 +37,8 @@ pub(crate) enum Command {
     Publish(Box<PublishOptions>),
     /// Find out, step by step, whether a session could be published to the server.
     TestConnection(TestConnectionOptions),
+    /// Check a recording against its certificate: is every unit there, and as it was made?
+    Verify(VerifyOptions),
     /// Stream made-up sessions to measure a server.
     Load(Box<LoadOptions>),
 }
@@ -83,6 +87,29 @@ pub(crate) struct TestConnectionOptions {
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyOptions {
+    /// A recording.mp4, or a session on its server: http://HOST:8000/api/sessions/ID.
+    #[arg(value_name = "FILE|URL")]
+    pub(crate) recording: String,
+
+    /// The recording's certificate, a file; of a session on its server it is fetched.
+    #[arg(long, env = "LONGTAKE_CERTIFICATE", value_name = "FILE")]
+    pub(crate) certificate: Option<PathBuf>,
+
+    /// The key that the server's certificates must be signed with; without it, any.
+    #[arg(long, env = "LONGTAKE_SERVER_KEY", value_name = "KEY")]
+    pub(crate) server_key: Option<PublicKey>,
+
+    /// The server's access token. Better given in the environment, here or as STREAMING_ACCESS_TOKEN.
+    #[arg(long, env = "LONGTAKE_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub(crate) token: Option<Secret>,
+
+    /// A PEM file with the certificate of the authority that signed the server's, if it is your own.
+    #[arg(long, env = "LONGTAKE_CA_FILE", value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 /// The picture's and the sound's quality.
@@ -174,6 +201,10 @@ pub(crate) struct PublishOptions {
     /// What the list of sessions calls this device; by default the machine's name.
     #[arg(long, env = "LONGTAKE_NAME")]
     pub(crate) name: Option<String>,
+
+    /// Where the key is kept that this device signs with [default: the user's folder for data]
+    #[arg(long, env = "LONGTAKE_DATA_DIR", value_name = "FOLDER")]
+    pub(crate) data_dir: Option<PathBuf>,
 
     /// Print one JSON object a line: started, status, finished.
     #[arg(long)]

@@ -10,6 +10,7 @@ mod measures;
 mod outcome;
 mod screen;
 mod status_line;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         Command::Devices(options) => commands::devices::run(&options),
         Command::Publish(options) => commands::publish::run(*options),
         Command::TestConnection(options) => commands::test_connection::run(&options),
+        Command::Verify(options) => commands::verify::run(&options),
         Command::Load(options) => commands::load::run(*options),
     };
     match outcome {

@@ -2,15 +2,18 @@
 //!
 //! Two WebSockets carry a session, one per [`Track`]. Binary messages hold [`unit::Unit`]s behind a
 //! fixed header ([`mod@unit`]); text messages hold JSON control messages ([`control`]). The HTTP API's
-//! answers are in [`api`]. Refusals and failures share one vocabulary, [`error::ErrorCode`].
+//! answers are in [`api`]; what proves that both sides hold the same is in [`mod@digest`] and [`certificate`]. Refusals and failures share one vocabulary, [`error::ErrorCode`].
 //!
 //! This crate does no I/O, starts no task and reads no clock. Decoding never panics and never
 //! allocates more than the bytes it was given.
 
 pub mod api;
+pub mod certificate;
 pub mod codec;
 pub mod control;
+pub mod digest;
 pub mod error;
+mod hex;
 mod ids;
 pub mod limits;
 pub mod pairing;
@@ -19,6 +22,7 @@ mod secret;
 mod track;
 pub mod unit;
 
+pub use hex::{Hex, HexError};
 pub use ids::{IdError, ResumeKey, RoomName, SessionId};
 pub use ranges::{UnitRange, UnitRanges};
 pub use secret::Secret;

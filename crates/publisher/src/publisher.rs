@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use protocol::codec::Params;
 use protocol::control::{Device, EventKind};
+use protocol::digest::TrackDigest;
 use protocol::unit::Unit;
 use protocol::{ResumeKey, RoomName, Secret, SessionId, Track, UnitRanges};
+use signing::SigningKey;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 
@@ -92,11 +94,16 @@ pub enum StartError {
 }
 
 impl Identity {
-    /// A new session that starts at this wall clock time, with an id and a resume key of its own.
+    /// A new session of this device that starts at this wall clock time, with an id and a resume key of its own.
     ///
     /// # Errors
     /// [`StartError::NoRandomness`].
-    pub fn begin(room: RoomName, device: Device, started_unix_ms: u64) -> Result<Self, StartError> {
+    pub fn begin(
+        room: RoomName,
+        device: Device,
+        started_unix_ms: u64,
+        device_key: Arc<SigningKey>,
+    ) -> Result<Self, StartError> {
         let id = tls::secure_random().ok_or(StartError::NoRandomness)?;
         let key = tls::secure_random().ok_or(StartError::NoRandomness)?;
         Ok(Self {
@@ -105,6 +112,7 @@ impl Identity {
             room,
             device,
             started_unix_ms,
+            device_key,
         })
     }
 }
@@ -138,6 +146,8 @@ pub struct TrackReport {
     pub status: TrackStatus,
     /// Units that were given up.
     pub lost: UnitRanges,
+    /// The digest that the server agreed on, once the track is complete.
+    pub digest: Option<TrackDigest>,
     /// How long units took from being written to being acknowledged.
     pub ack_latency: Latency,
 }
@@ -253,6 +263,7 @@ impl Publisher {
                 track: shared.track,
                 status: machine.status(),
                 lost: machine.lost(),
+                digest: machine.completion().and_then(|completion| completion.digest),
                 ack_latency: machine.ack_latency().clone(),
             })
         };

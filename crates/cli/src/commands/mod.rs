@@ -4,6 +4,7 @@ pub(crate) mod devices;
 pub(crate) mod load;
 pub(crate) mod publish;
 pub(crate) mod test_connection;
+pub(crate) mod verify;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

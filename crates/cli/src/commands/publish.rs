@@ -1,5 +1,6 @@
 //! `longtake publish`: capture, stream, and say whether it arrives.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use publisher::track::Identity;
 use publisher::{Publisher, Report};
 use session::sources::{self, Chosen, Kind, SourceArgument};
 use session::{Ended, Feed, answer_keyframe_requests};
+use signing::{KeyError, SigningKey};
 use tokio::sync::mpsc;
 
 use super::{device, finish, publisher_config, runtime, unix_ms};
@@ -37,7 +39,9 @@ pub(crate) fn run(options: PublishOptions) -> Result<(), Failure> {
     let clock = Arc::new(MonotonicClock::start());
     let started_unix_ms = unix_ms();
     let session = open(&options, clock, &screen)?;
-    let mut identity = Identity::begin(to.room.clone(), device(options.name.as_deref()), started_unix_ms)?;
+    let key = device_key(options.data_dir.as_deref(), &screen)?;
+    let mut identity =
+        Identity::begin(to.room.clone(), device(options.name.as_deref()), started_unix_ms, key)?;
     if let Some(session) = options.session {
         identity.session = session;
     }
@@ -46,6 +50,20 @@ pub(crate) fn run(options: PublishOptions) -> Result<(), Failure> {
     // A device that hangs must not keep the program from ending.
     runtime.shutdown_background();
     outcome
+}
+
+/// The key that this device signs with. A folder that cannot be written to must not keep anybody from recording.
+fn device_key(data_dir: Option<&Path>, screen: &Screen) -> Result<Arc<SigningKey>, Failure> {
+    let fault = |error: KeyError| Failure::Fault(error.to_string());
+    let folder = data_dir.map(Path::to_owned).or_else(|| Some(dirs::data_local_dir()?.join("longtake")));
+    let Some(folder) = folder else { return Ok(Arc::new(SigningKey::generate().map_err(fault)?)) };
+    match SigningKey::load_or_create(&folder.join("device.key")) {
+        Ok(key) => Ok(Arc::new(key)),
+        Err(error) => {
+            screen.remark(&format!("{error}; this session is signed with a key of its own"));
+            Ok(Arc::new(SigningKey::generate().map_err(fault)?))
+        }
+    }
 }
 
 /// Opens the devices. A device that `auto` chose and that cannot be opened gives way to the synthetic one.

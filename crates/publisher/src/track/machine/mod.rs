@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use protocol::codec::Params;
 use protocol::control::{Event, EventKind, PublisherMessage};
+use protocol::digest::{UnitDigests, unit_digest};
 use protocol::error::ErrorBody;
 use protocol::limits::{MAX_EVENTS, MAX_PARAMS_CHANGES, MAX_TEXT_BYTES};
 use protocol::unit::Unit;
@@ -45,6 +46,8 @@ pub struct TrackMachine {
     end_90k: u64,
     finished: bool,
     durable: UnitRanges,
+    /// Of every unit that was pushed: 16 bytes each, about 5 MB an hour for both tracks.
+    digests: UnitDigests,
     losses: Losses,
     /// The oldest unit that waits for others to share its message, and how many bytes wait.
     held: Option<(Duration, usize)>,
@@ -90,6 +93,7 @@ impl TrackMachine {
             end_90k: 0,
             finished: false,
             durable: UnitRanges::new(),
+            digests: UnitDigests::new(),
             losses: Losses::default(),
             held: None,
             offline: None,
@@ -140,6 +144,7 @@ impl TrackMachine {
             return Err(PushError::NoParameters);
         }
         check(&unit, self.next_number)?;
+        self.digests.record(unit.number, unit_digest(self.track, &unit));
         self.next_number += 1;
         self.end_90k = unit.pts_90k + u64::from(unit.duration_90k);
         self.counters.payload_bytes += unit.payload.len() as u64;
@@ -170,7 +175,7 @@ impl TrackMachine {
         self.finished = true;
         // Without parameters there was no unit and no connection: the server never heard of the track.
         if matches!(self.state, State::Waiting) {
-            self.state = State::Complete(Completion { units: 0, durable_units: 0 });
+            self.state = State::Complete(Completion { units: 0, durable_units: 0, digest: None });
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::codec::{CodecParameters, Params};
-use protocol::control::{Device, Event, EventKind, Finish, Limits, PublisherMessage, ServerMessage, Welcome};
+use protocol::control::{Device, Event, EventKind, Limits, PublisherMessage, ServerMessage, Welcome};
 use protocol::error::{ErrorBody, ErrorCode};
 use protocol::unit::{Lane, Unit, decode_message};
 use protocol::{ResumeKey, SessionId, Track, UnitRange, UnitRanges};
@@ -40,6 +40,7 @@ fn unit(number: u64) -> Unit {
     }
 }
 
+mod finishing;
 mod losses;
 mod refusals;
 mod sending;
@@ -59,6 +60,7 @@ impl Rig {
             room: "studio".parse().unwrap(),
             device: Device { name: "Desk".into(), platform: "linux".into(), app: "test".into() },
             started_unix_ms: 1_700_000_000_000,
+            device_key: Arc::new(SigningKey::from_seed([9; 32])),
         };
         let spool = Box::new(MemorySpool::new(capacity_bytes, Overflow::OldestUnit));
         let machine = TrackMachine::new(Track::Audio, identity, pace, spool, 1);
@@ -139,6 +141,11 @@ impl Rig {
     fn welcome(&mut self, durable: &[(u64, u64)]) {
         let (durable, limits) = (ranges(durable), self.limits.clone());
         self.hear(&ServerMessage::Welcome(Welcome { version: 1, durable, limits, server_unix_ms: 0 }));
+    }
+
+    /// The server completes the track with this digest.
+    fn complete(&mut self, units: u64, durable_units: u64, digest: TrackDigest) {
+        self.hear(&ServerMessage::Complete { units, durable_units, digest });
     }
 
     fn ack(&mut self, durable: &[(u64, u64)]) {
