@@ -21,8 +21,9 @@ CREATE TABLE deleted_session (
 CREATE TABLE track (
     session_id    BLOB    NOT NULL REFERENCES session (id) ON DELETE CASCADE,
     track         TEXT    NOT NULL CHECK (track IN ('video', 'audio')),
-    finish_units  INTEGER,
-    lost          TEXT,
+    -- The publisher's word that the track has ended, and whether its digest is that of the units.
+    finish        TEXT,
+    is_proven     INTEGER NOT NULL DEFAULT 0,
     -- What is durable, as of the last change of the session's status; NULL before the first.
     durable       TEXT,
     durable_bytes INTEGER,
@@ -74,7 +75,18 @@ CREATE TABLE part (
     crc32              INTEGER NOT NULL,
     capture_us         INTEGER NOT NULL,
     stored_unix_ms     INTEGER NOT NULL,
+    -- 16 bytes a unit.
+    digests            BLOB    NOT NULL,
     PRIMARY KEY (session_id, track, first_unit),
     FOREIGN KEY (session_id, track, segment_first_unit)
         REFERENCES segment (session_id, track, first_unit) ON DELETE CASCADE
 ) WITHOUT ROWID;
+
+-- Of sessions that are complete.
+CREATE TABLE certificate (
+    session_id BLOB NOT NULL PRIMARY KEY REFERENCES session (id) ON DELETE CASCADE,
+    -- The exact text that is signed.
+    statement  TEXT NOT NULL,
+    key        TEXT NOT NULL,
+    signature  TEXT NOT NULL
+);

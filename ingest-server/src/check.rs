@@ -5,9 +5,10 @@ use std::fmt;
 use std::fs::{File, TryLockError};
 use std::path::Path;
 
-use media::mp4::walk_segment;
+use media::mp4::{StoredUnit, walk_segment};
 use media::time::media_time;
-use protocol::SessionId;
+use protocol::digest::UnitDigests;
+use protocol::{SessionId, Track};
 
 use crate::database::{Database, DatabaseError, PartRow, SegmentRow, SqliteDatabase};
 use crate::server::{DATABASE_FILE, LOCK_FILE};
@@ -40,6 +41,8 @@ pub enum Problem {
     Boxes(SegmentKey, String),
     /// A row says something else of a part than the file.
     Row(SegmentKey, u64),
+    /// A unit is not the one that its digest was taken of.
+    Digest(SegmentKey, u64),
     /// Two rows claim the same unit.
     Overlap(SegmentKey, u64),
     /// A part's segment has no row.
@@ -120,6 +123,10 @@ async fn check_session(
     // Rows first: what they name was there when they were read, whatever a running server adds meanwhile.
     let (segments, parts) = (database.segments(id).await?, database.parts(id).await?);
     let files = store.segments(id).await?;
+    let mut digests = [UnitDigests::new(), UnitDigests::new()];
+    for track in Track::ALL {
+        digests[track as usize] = database.digests(id, track).await?;
+    }
     report.sessions += 1;
     report.problems.extend(overlaps(&parts));
     let mut of_segment: HashMap<SegmentKey, Vec<PartRow>> = HashMap::new();
@@ -138,7 +145,7 @@ async fn check_session(
             Err(StoreError::Missing { .. }) => bytes::Bytes::new(),
             Err(error) => return Err(error.into()),
         };
-        let (problems, notes) = check_segment(segment, &parts, &bytes);
+        let (problems, notes) = check_segment(segment, &parts, &digests[segment.key.track as usize], &bytes);
         report.problems.extend(problems);
         report.notes.extend(notes);
     }
@@ -157,9 +164,14 @@ pub fn overlaps(parts: &[PartRow]) -> Vec<Problem> {
     parts.windows(2).filter(twice).map(|pair| Problem::Overlap(pair[1].segment, pair[1].first_unit)).collect()
 }
 
-/// Compares one segment's bytes with its row and the rows of its parts. Pure.
+/// Compares one segment's bytes with its row, the rows of its parts and the digests of their units. Pure.
 #[must_use]
-pub fn check_segment(segment: &SegmentRow, parts: &[PartRow], bytes: &[u8]) -> (Vec<Problem>, Vec<Note>) {
+pub fn check_segment(
+    segment: &SegmentRow,
+    parts: &[PartRow],
+    digests: &UnitDigests,
+    bytes: &[u8],
+) -> (Vec<Problem>, Vec<Note>) {
     let key = segment.key;
     let mut problems = Vec::new();
     let mut notes = Vec::new();
@@ -194,7 +206,7 @@ pub fn check_segment(segment: &SegmentRow, parts: &[PartRow], bytes: &[u8]) -> (
             problems.push(Problem::Checksum(key, part.first_unit));
             continue;
         }
-        let is_the_rows = walk.fragments.iter().any(|(offset, index)| {
+        let index = walk.fragments.iter().find(|(offset, index)| {
             *offset == part.offset_bytes
                 && index.total_bytes == part.length_bytes
                 && index.samples.len() == part.unit_count as usize
@@ -202,11 +214,31 @@ pub fn check_segment(segment: &SegmentRow, parts: &[PartRow], bytes: &[u8]) -> (
                 && index.base_decode_time == media_time(key.track, part.pts_90k)
                 && index.samples.first().is_some_and(|first| first.key == part.key)
         });
-        if !is_the_rows {
-            problems.push(Problem::Row(key, part.first_unit));
+        match index {
+            None => problems.push(Problem::Row(key, part.first_unit)),
+            Some((offset, index)) => {
+                let payload = &fragment[index.payload_offset as usize..];
+                let units = index.units(part.first_unit, *offset);
+                problems.extend(altered(units, payload, digests).map(|unit| Problem::Digest(key, unit)));
+            }
         }
     }
     (problems, notes)
+}
+
+/// The numbers of units that are not those of their digests; `payload` holds theirs in a row.
+fn altered<'a>(
+    units: impl Iterator<Item = StoredUnit> + 'a,
+    payload: &'a [u8],
+    digests: &'a UnitDigests,
+) -> impl Iterator<Item = u64> + 'a {
+    let mut rest = payload;
+    units.filter_map(move |unit| {
+        let (own, after) = rest.split_at_checked(unit.bytes as usize)?;
+        rest = after;
+        let is_right = digests.get(unit.number).is_some_and(|digest| unit.has_digest(own, digest));
+        (!is_right).then_some(unit.number)
+    })
 }
 
 impl fmt::Display for Problem {
@@ -216,6 +248,7 @@ impl fmt::Display for Problem {
             Self::Checksum(key, unit) => write!(f, "{key}: the part of unit {unit} is damaged (CRC-32)"),
             Self::Boxes(key, fault) => write!(f, "{key}: {fault}"),
             Self::Row(key, unit) => write!(f, "{key}: the part of unit {unit} is not as its row says"),
+            Self::Digest(key, unit) => write!(f, "{key}: unit {unit} is not the one that arrived (BLAKE3)"),
             Self::Overlap(key, unit) => write!(f, "{key}: unit {unit} is stored twice"),
             Self::NoSegment(key) => write!(f, "{key}: parts have rows, and their segment has none"),
         }

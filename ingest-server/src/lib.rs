@@ -8,6 +8,7 @@
 //! [`Server::start`] is the whole program but for settings and signals, so that tests run it in their own process.
 
 pub mod access;
+pub mod certificate;
 pub mod check;
 mod clock;
 pub mod config;

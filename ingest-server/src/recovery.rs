@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 
 use protocol::api::SessionStatus;
 use protocol::{SessionId, Track, UnitRange, UnitRanges};
+use signing::SigningKey;
 
+use crate::certificate::issue;
 use crate::database::{Change, Database, DatabaseError, PartRow, StoredSession};
 use crate::log;
 use crate::store::{SegmentKey, Store, StoreError, StoredSegment};
@@ -69,18 +71,19 @@ pub fn compare(rows: &[PartRow], files: &[StoredSegment]) -> Findings {
 }
 
 /// Brings files and rows of unfinished sessions into agreement and marks them as interrupted, or as completed when
-/// nothing is missing of them. Yields those that a publisher may come back to.
+/// nothing is missing of them: then with a certificate. Yields those that a publisher may come back to.
 ///
 /// # Errors
 /// [`RecoveryError`]; then the server must not start, since it could write over what it does not understand.
 pub async fn recover(
     database: &dyn Database,
     store: &dyn Store,
+    key: &SigningKey,
 ) -> Result<Vec<StoredSession>, RecoveryError> {
     remove_unknown(database, store).await?;
     let mut interrupted = Vec::new();
     for id in database.unfinished().await? {
-        if let Some(session) = recover_session(database, store, id).await?
+        if let Some(session) = recover_session(database, store, key, id).await?
             && session.status == SessionStatus::Interrupted
         {
             interrupted.push(session);
@@ -104,6 +107,7 @@ async fn remove_unknown(database: &dyn Database, store: &dyn Store) -> Result<()
 async fn recover_session(
     database: &dyn Database,
     store: &dyn Store,
+    key: &SigningKey,
     id: SessionId,
 ) -> Result<Option<StoredSession>, RecoveryError> {
     let findings = compare(&database.parts(id).await?, &store.segments(id).await?);
@@ -137,6 +141,7 @@ async fn recover_session(
         status: session.status,
         last_activity_unix_ms: session.last_activity_unix_ms,
         tracks: session.tracks.clone(),
+        certificate: issue(key, &session.info, &session.tracks, session.last_activity_unix_ms),
     };
     database.commit(&[change]).await?;
     log::recovered(&session, findings.cut_bytes, findings.remove.len() as u64, lost_parts);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use protocol::control::Limits;
 use protocol::limits::{MAX_MESSAGE_BYTES, MAX_UNIT_BYTES};
+use signing::{KeyError, SigningKey};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -32,6 +33,8 @@ use crate::store::{LocalStore, Store, StoreError};
 pub(crate) const DATABASE_FILE: &str = "longtake.db";
 /// Held by the server that records into the folder.
 pub(crate) const LOCK_FILE: &str = "lock";
+/// The key that certificates are signed with.
+const KEY_FILE: &str = "server.key";
 /// How long connections may take to leave when the server stops.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -67,6 +70,9 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// There is no key to sign certificates with.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// What is stored cannot be brought into agreement.
     #[error("start-up recovery: {0}")]
     Recovery(#[from] RecoveryError),
@@ -100,7 +106,8 @@ impl Server {
         let tls = config.tls.as_ref().map(acceptor).transpose()?;
         let database: Arc<dyn Database> =
             Arc::new(SqliteDatabase::open(&config.data_dir.join(DATABASE_FILE)).await?);
-        let interrupted = recover(&*database, &*store).await?;
+        let key = Arc::new(SigningKey::load_or_create(&config.data_dir.join(KEY_FILE))?);
+        let interrupted = recover(&*database, &*store, &key).await?;
         log::recovery_done(interrupted.len(), clock.now());
 
         let listen = |source| StartError::Listen { address: config.listen, source };
@@ -128,6 +135,7 @@ impl Server {
             Arc::clone(&database),
             Arc::clone(&store),
             jobs.clone(),
+            Arc::clone(&key),
             clock,
         ));
         sessions.adopt(interrupted);
@@ -150,7 +158,7 @@ impl Server {
             sockets: Arc::new(sockets),
             stop: stopping.clone(),
         }));
-        log::listening(address, tls.is_some(), asks_for_token, &config.data_dir);
+        log::listening(address, tls.is_some(), asks_for_token, &config.data_dir, &key.public());
         let listener =
             Listener { socket, tls, app, bounds, slots: Arc::clone(&slots), clock, stop: stopping.clone() };
         let running =

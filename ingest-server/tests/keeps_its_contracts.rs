@@ -7,8 +7,9 @@ use ingest_server::database::{
 };
 use ingest_server::store::{Append, LocalStore, SegmentKey, Store, StoreError, StoredSegment};
 use protocol::api::SessionStatus;
+use protocol::certificate::Signed;
 use protocol::control::{Device, Event, EventKind, Finish};
-use protocol::{SessionId, Track, UnitRange, UnitRanges};
+use protocol::{Hex, SessionId, Track, UnitRange, UnitRanges};
 use testkit::units::params;
 
 const SESSION: SessionId = SessionId::from_bytes([1; 16]);
@@ -120,6 +121,11 @@ fn part(track: Track, segment: u64, first_unit: u64, unit_count: u32) -> PartRow
     }
 }
 
+fn stored(row: PartRow) -> Change {
+    let digests = (0..row.unit_count).map(|at| Hex([(row.first_unit as u32 + at) as u8; 16])).collect();
+    Change::Part { row, digests }
+}
+
 async fn database_contract(database: &dyn Database) {
     let other = SessionId::from_bytes([2; 16]);
     database.ping().await.unwrap();
@@ -127,7 +133,7 @@ async fn database_contract(database: &dyn Database) {
     assert_eq!(database.version(SESSION).await.unwrap(), None);
 
     // A transaction is all or nothing: a part without its segment takes the session with it.
-    let broken = [opened(SESSION, Track::Video, true, 1), Change::Part(part(Track::Video, 0, 0, 10))];
+    let broken = [opened(SESSION, Track::Video, true, 1), stored(part(Track::Video, 0, 0, 10))];
     assert!(database.commit(&broken).await.is_err());
     assert_eq!(database.session(SESSION).await.unwrap(), None);
 
@@ -141,7 +147,7 @@ async fn database_contract(database: &dyn Database) {
         Change::Event(SESSION, Track::Video, event.clone()),
         Change::Event(SESSION, Track::Video, Event { detail: "b".into(), ..event.clone() }),
     ];
-    changes.extend(rows.map(Change::Part));
+    changes.extend(rows.map(stored));
     database.commit(&changes).await.unwrap();
     // Again, as after an attempt whose outcome was not known.
     database.commit(&changes).await.unwrap();
@@ -163,18 +169,41 @@ async fn database_contract(database: &dyn Database) {
 
     // Ends and statuses.
     let lost: UnitRanges = [UnitRange::new(20, 29)].into_iter().collect();
-    let finish = Finish { units: 40, lost };
-    let status = |id, status, tracks| Change::Status { id, status, last_activity_unix_ms: 50, tracks };
+    let nothing = UnitRanges::new();
+    let (digest, device_key, signature) = (Hex([4; 32]), Hex([5; 32]), Hex([6; 64]));
+    let finish = Finish { units: 40, lost, unwitnessed: nothing, digest, device_key, signature };
+    let certificate = Signed { statement: "{}".into(), key: Hex([7; 32]), signature: Hex([8; 64]) };
+    let status = |id, status, tracks| {
+        let certificate = (status == SessionStatus::Completed).then(|| certificate.clone());
+        Change::Status { id, status, last_activity_unix_ms: 50, tracks, certificate }
+    };
+    let digests = database.digests(SESSION, Track::Video).await.unwrap();
+    assert_eq!((digests.numbers(), digests.get(31)), (durable.clone(), Some(Hex([31; 16]))));
+    assert_eq!(database.digests(SESSION, Track::Audio).await.unwrap().numbers(), UnitRanges::new());
     database.commit(&[Change::Finish(SESSION, Track::Video, finish.clone())]).await.unwrap();
+    let is_proven = async || database.session(SESSION).await.unwrap().unwrap().tracks[0].1.is_complete();
+    assert!(!is_proven().await);
+    let another = Finish { digest: Hex([9; 32]), ..finish.clone() };
+    database.commit(&[Change::Proven(SESSION, Track::Video, another.clone())]).await.unwrap();
+    assert!(!is_proven().await, "the track has another finish");
+    database.commit(&[Change::Proven(SESSION, Track::Video, finish.clone())]).await.unwrap();
+    assert!(is_proven().await);
+    database.commit(&[Change::Finish(SESSION, Track::Video, another)]).await.unwrap();
+    assert!(!is_proven().await, "what was proven was another finish");
+    let proven = Change::Proven(SESSION, Track::Video, finish.clone());
+    database.commit(&[Change::Finish(SESSION, Track::Video, finish.clone()), proven]).await.unwrap();
     let stored = database.session(SESSION).await.unwrap().unwrap();
     assert_eq!(stored.tracks[0].1.finish, Some(finish));
     assert!(stored.tracks[0].1.is_complete());
+    assert_eq!(database.certificate(SESSION).await.unwrap(), None);
     let changes = [
         opened(other, Track::Audio, true, 9),
         status(SESSION, SessionStatus::Completed, stored.tracks.clone()),
         status(SessionId::from_bytes([3; 16]), SessionStatus::Completed, vec![]),
     ];
     database.commit(&changes).await.unwrap();
+    assert_eq!(database.certificate(SESSION).await.unwrap().as_ref(), Some(&certificate));
+    assert_eq!(database.certificate(SessionId::from_bytes([3; 16])).await.unwrap(), None);
     assert_eq!(database.ids().await.unwrap(), [SESSION, other]);
     assert_eq!(database.unfinished().await.unwrap(), [other]);
     let page = Page { before: None, status: None, limit: 10 };
@@ -189,15 +218,19 @@ async fn database_contract(database: &dyn Database) {
     // A hello for a complete track leaves the status alone; one for another reopens the session.
     database.commit(&[opened(SESSION, Track::Video, false, 60)]).await.unwrap();
     assert_eq!(database.session(SESSION).await.unwrap().unwrap().status, SessionStatus::Completed);
+    assert!(database.certificate(SESSION).await.unwrap().is_some());
     database.commit(&[opened(SESSION, Track::Video, true, 61)]).await.unwrap();
     assert_eq!(database.session(SESSION).await.unwrap().unwrap().status, SessionStatus::Active);
+    assert_eq!(database.certificate(SESSION).await.unwrap(), None);
 
     // Parts that are gone, and the segment that held nothing else.
     database.commit(&[Change::Forget(vec![rows[2]])]).await.unwrap();
     assert_eq!(database.parts(SESSION).await.unwrap(), rows[..2]);
     assert_eq!(database.segments(SESSION).await.unwrap().len(), 1);
 
+    database.commit(&[status(SESSION, SessionStatus::Completed, vec![])]).await.unwrap();
     assert!(database.delete(SESSION, 5).await.unwrap());
+    assert_eq!(database.certificate(SESSION).await.unwrap(), None);
     assert!(!database.delete(SESSION, 5).await.unwrap());
     assert!(database.is_deleted(SESSION).await.unwrap() && !database.is_deleted(other).await.unwrap());
     assert_eq!(database.session(SESSION).await.unwrap(), None);

@@ -77,7 +77,7 @@ async fn at_trace_level_no_token_and_no_resume_key_appears() {
             let stream = tokio::net::TcpStream::connect(&address).await.unwrap();
             let url = format!("ws://{address}{path}");
             let (socket, _) = harness::soon(tokio_tungstenite::client_async(url, stream)).await.unwrap();
-            harness::Publisher { socket, durable: UnitRanges::new(), notices: Vec::new() }
+            harness::Publisher::over(socket)
         }
     };
     let path = format!("/ws/audio?token={token}");

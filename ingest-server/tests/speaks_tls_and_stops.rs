@@ -49,7 +49,7 @@ async fn publishers_and_browsers_speak_tls_when_there_is_a_certificate() {
     let request = "wss://localhost/ws/audio";
     let (socket, _) =
         soon(Box::pin(tokio_tungstenite::client_async(request, connect().await))).await.unwrap();
-    let mut publisher = Publisher { socket, durable: UnitRanges::new(), notices: Vec::new() };
+    let mut publisher = Publisher::over(socket);
     let session = new_session();
     publisher.say(&PublisherMessage::Hello(hello(session, Track::Audio))).await;
     publisher.welcome().await;

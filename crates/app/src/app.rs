@@ -1,6 +1,6 @@
 //! The handle to the actor: one method for each thing that the screen may ask for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,6 +9,7 @@ use protocol::Secret;
 use protocol::pairing::PairingLink;
 use publisher::ServerAddress;
 use serde::Deserialize;
+use signing::SigningKey;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use crate::actor::{Actor, Beginning, JOB_CAPACITY, Job, listen};
@@ -113,13 +114,15 @@ impl App {
         };
         listen(events, jobs.downgrade(), level).map_err(refused)?;
         let preview = inputs.preview();
+        let device_key = device_key(&folder)?;
         let sender = Sender {
             jobs: jobs.downgrade(),
             spool: spool.clone(),
             tokens: Arc::clone(&tokens),
             own_authority: overrides.own_authority.clone(),
+            device_key: Arc::clone(&device_key),
         };
-        let beginning = Beginning { inputs, spool, choices, overrides, notices, version };
+        let beginning = Beginning { inputs, spool, choices, overrides, notices, device_key, version };
         let mut actor = Actor::new(beginning, jobs.downgrade());
         actor.open_inputs();
         let app = Self {
@@ -447,4 +450,13 @@ async fn find_local_server(jobs: mpsc::WeakSender<Job>, mut state: watch::Receiv
 fn unix_us() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The key that this device signs with. A folder that cannot be written to must not keep anybody from recording.
+fn device_key(folder: &Path) -> Result<Arc<SigningKey>, Problem> {
+    let key = SigningKey::load_or_create(&folder.join("device.key")).or_else(|error| {
+        tracing::warn!("{error}; until the app is closed, sessions are signed with a key of their own");
+        SigningKey::generate()
+    });
+    key.map(Arc::new).map_err(|error| Problem::new(ProblemCode::Internal, error.to_string()))
 }

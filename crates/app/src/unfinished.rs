@@ -9,6 +9,7 @@ use protocol::Secret;
 use publisher::spool::disk;
 use publisher::status::{Phase, Status};
 use publisher::{Publisher, Report, ResumeConfig, ServerAddress};
+use signing::SigningKey;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 
@@ -32,6 +33,7 @@ pub(crate) struct Sender {
     pub(crate) spool: PathBuf,
     pub(crate) tokens: Arc<dyn TokenStore>,
     pub(crate) own_authority: Option<PathBuf>,
+    pub(crate) device_key: Arc<SigningKey>,
 }
 
 fn is_open(state: &State) -> bool {
@@ -105,6 +107,7 @@ impl Sender {
             server: None,
             token: self.token(&session.server).await,
             own_authority: self.own_authority.clone(),
+            device_key: Arc::clone(&self.device_key),
         };
         let (spool, id) = (self.spool.clone(), session.id);
         let publisher = match spawn_blocking(move || Publisher::resume(&spool, id, &config)).await {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use capture::Quality;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use protocol::{RoomName, SessionId};
+use protocol::certificate::PublicKey;
+use protocol::{RoomName, Secret, SessionId};
 use publisher::ServerAddress;
 use publisher::spool::disk;
 use session::sources::SourceArgument;
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     Resume(ResumeOptions),
     /// Find out, step by step, whether a session could be published to the server.
     TestConnection(TestConnectionOptions),
+    /// Check a recording against its certificate: is every unit there, and as it was made?
+    Verify(VerifyOptions),
     /// Stream made-up sessions to measure a server.
     Load(Box<LoadOptions>),
 }
@@ -141,6 +144,14 @@ impl SpoolOptions {
     }
 }
 
+/// The device key's folder.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct KeyFolder {
+    /// Where the key is kept that this device signs with [default: the user's folder for data]
+    #[arg(long, env = "LONGTAKE_DATA_DIR", value_name = "FOLDER")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ResumeOptions {
     /// The sessions to resume; without any, all.
@@ -152,6 +163,9 @@ pub(crate) struct ResumeOptions {
 
     #[command(flatten)]
     pub(crate) spool: SpoolFolder,
+
+    #[command(flatten)]
+    pub(crate) key: KeyFolder,
 
     /// List what waits, and send nothing.
     #[arg(long)]
@@ -173,6 +187,29 @@ pub(crate) struct ResumeOptions {
     /// Print one JSON object a line: resuming, status, finished; or listed.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyOptions {
+    /// A recording.mp4, or a session on its server: http://HOST:8000/api/sessions/ID.
+    #[arg(value_name = "FILE|URL")]
+    pub(crate) recording: String,
+
+    /// The recording's certificate, a file; of a session on its server it is fetched.
+    #[arg(long, env = "LONGTAKE_CERTIFICATE", value_name = "FILE")]
+    pub(crate) certificate: Option<PathBuf>,
+
+    /// The key that the server's certificates must be signed with; without it, any.
+    #[arg(long, env = "LONGTAKE_SERVER_KEY", value_name = "KEY")]
+    pub(crate) server_key: Option<PublicKey>,
+
+    /// The server's access token. Better given in the environment, here or as STREAMING_ACCESS_TOKEN.
+    #[arg(long, env = "LONGTAKE_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub(crate) token: Option<Secret>,
+
+    /// A PEM file with the certificate of the authority that signed the server's, if it is your own.
+    #[arg(long, env = "LONGTAKE_CA_FILE", value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
 }
 
 /// The picture's and the sound's quality.
@@ -267,6 +304,9 @@ pub(crate) struct PublishOptions {
     /// What the list of sessions calls this device; by default the machine's name.
     #[arg(long, env = "LONGTAKE_NAME")]
     pub(crate) name: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) key: KeyFolder,
 
     /// Print one JSON object a line: started, status, finished.
     #[arg(long)]

@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 /// The table of exit codes for `--help`.
 pub(crate) const HELP: &str = "Exit codes:
   0  done; every unit is durable on the server
-  1  a fault of this program or of the system
+  1  a fault of this program or of the system; verify: the recording is not as it was certified
   2  the command line, the environment or the configuration file is wrong
   3  the server cannot be reached, or refuses
   4  there is no such camera, microphone or file, or it cannot be used

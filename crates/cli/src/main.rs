@@ -10,6 +10,7 @@ mod measures;
 mod outcome;
 mod screen;
 mod status_line;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Command::Publish(options) => commands::publish::run(*options),
         Command::Resume(options) => commands::resume::run(&options),
         Command::TestConnection(options) => commands::test_connection::run(&options),
+        Command::Verify(options) => commands::verify::run(&options),
         Command::Load(options) => commands::load::run(*options),
     };
     match outcome {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use session::clock_drift_text;
 
 use crate::status_line::track_json;
+use crate::verify::grouped;
 
 /// One line per track, the session, and where its recording is.
 pub(crate) fn text(
@@ -25,7 +26,13 @@ pub(crate) fn text(
 
 fn track_text(track: &TrackReport) -> String {
     let counters = &track.status.counters;
-    let mut line = format!("{}: {} of {} units durable", track.track, counters.durable_units, counters.units);
+    let (durable, units) = (grouped(counters.durable_units), grouped(counters.units));
+    let mut line = match &track.digest {
+        Some(digest) if counters.lost_units == 0 => {
+            format!("{}: complete: {durable} of {units} units, digest {:.8}", track.track, digest.to_string())
+        }
+        _ => format!("{}: {durable} of {units} units durable", track.track),
+    };
     if counters.lost_units > 0 {
         line.push_str(&format!("; lost: {}", track.lost));
     }
@@ -53,6 +60,7 @@ pub(crate) fn json(
     });
     for track in &report.tracks {
         line[track.track.name()] = track_json(&track.status);
+        line[track.track.name()]["digest"] = json!(track.digest.map(|digest| digest.to_string()));
     }
     if let Some(drift) = drift {
         line[Track::Audio.name()]["clock"] = json!(drift);
@@ -63,7 +71,7 @@ pub(crate) fn json(
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use protocol::UnitRange;
+    use protocol::{Hex, Track, UnitRange};
     use publisher::latency::Latency;
     use publisher::spool::Backlog;
     use publisher::status::{Counters, Phase, TrackStatus};
@@ -86,7 +94,13 @@ mod tests {
         let backlog = Backlog { units: units - durable_units - lost.count(), ..Backlog::default() };
         let status = TrackStatus { phase: Phase::Complete, backlog, counters, spool: Default::default() };
         Report {
-            tracks: vec![TrackReport { track: Track::Video, status, lost, ack_latency: Latency::default() }],
+            tracks: vec![TrackReport {
+                track: Track::Video,
+                status,
+                digest: (lost.is_empty()).then_some(Hex([0xa5; 32])),
+                lost,
+                ack_latency: Latency::default(),
+            }],
         }
     }
 
@@ -97,8 +111,8 @@ mod tests {
     #[test]
     fn the_end_says_what_is_durable_and_what_is_missing() {
         assert_eq!(
-            text(&report(60, 60, &[]), session(), "http://a/r.mp4", Some(&DRIFT)),
-            "video: 60 of 60 units durable; reconnected 2 times\n\
+            text(&report(1_800, 1_800, &[]), session(), "http://a/r.mp4", Some(&DRIFT)),
+            "video: complete: 1,800 of 1,800 units, digest a5a5a5a5; reconnected 2 times\n\
              microphone clock -4.6 ppm, corrected; sound within 1.2 ms of the picture\n\
              session 01890a5d-ac96-774b-bcce-b302099a8057\nrecording http://a/r.mp4"
         );
@@ -115,5 +129,6 @@ mod tests {
         assert_eq!((json["type"].as_str(), json["whole"].as_bool()), (Some("finished"), Some(true)));
         assert_eq!(json["video"]["durable_units"], 60);
         assert_eq!(json["audio"]["clock"]["drift_ppb"], -4_600);
+        assert_eq!(json["video"]["digest"], "a5".repeat(32));
     }
 }

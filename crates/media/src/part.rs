@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use protocol::Track;
+use protocol::digest::{UnitDigest, unit_digest};
 use protocol::limits::MAX_DURATION_90K;
 use protocol::unit::{Lane, Unit};
 
@@ -34,6 +35,8 @@ pub struct Part {
     pub payload_bytes: u64,
     /// When the device captured the first unit, in µs since the session's start.
     pub capture_us: u64,
+    /// The units' digests, in their order.
+    pub digests: Vec<UnitDigest>,
     /// One fMP4 fragment, `moof` and `mdat`, that holds the units.
     pub fragment: Bytes,
 }
@@ -114,6 +117,7 @@ impl PartAssembler {
             key: first.key,
             payload_bytes: self.payload_bytes as u64,
             capture_us: first.capture_us,
+            digests: self.units.iter().map(|unit| unit_digest(self.track, unit)).collect(),
             fragment: mp4::write_fragment(self.track, &self.units, self.payload_bytes),
         };
         self.units.clear();
@@ -273,6 +277,8 @@ mod tests {
                 prop_assert!(part.pts_90k - index.pts_90k <= u64::from(!video));
                 let mut payload = &part.fragment[part.payload_offset()..];
                 let mut time = index.base_decode_time;
+                let digests: Vec<UnitDigest> = own.iter().map(|unit| unit_digest(track, unit)).collect();
+                prop_assert_eq!(&part.digests, &digests);
                 for (at, (unit, sample)) in own.iter().zip(&index.samples).enumerate() {
                     let (bytes, after) = payload.split_at(sample.bytes as usize);
                     payload = after;

@@ -93,6 +93,7 @@ mod tests {
             key,
             payload_bytes: 100,
             capture_us: 0,
+            digests: Vec::new(),
             fragment: Bytes::new(),
         }
     }

@@ -34,7 +34,8 @@ fn part(
         payload_bytes,
         total_bytes: 200 + u64::from(payload_bytes),
     };
-    RecordedPart { parameters_index: 0, index }
+    let pts_90k = index.pts_90k;
+    RecordedPart { parameters_index: 0, first_unit: u64::from(first_unit), pts_90k, index }
 }
 
 fn audio(parts: Vec<RecordedPart>) -> RecordedTrack {
@@ -46,6 +47,9 @@ fn parse(layout: &Layout) -> (Moov, usize, u64) {
     let mut rest = &layout.header[..];
     Ftyp::decode(&mut rest).unwrap();
     let moov = Moov::decode(&mut rest).unwrap();
+    let units = Header::decode(&mut rest).unwrap();
+    assert_eq!(units.kind, b"uuid".into());
+    rest = &rest[units.size.unwrap()..];
     let mdat_header_bytes = rest.len();
     let mdat = Header::decode(&mut rest).unwrap();
     assert!(rest.is_empty());

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::certificate::PublicKey;
 use crate::codec::CodecParameters;
 use crate::control::{Device, Event};
 use crate::{PROTOCOL_VERSION, RoomName, SessionId, UnitRanges};
@@ -98,6 +99,15 @@ pub struct SessionList {
     pub sessions: Vec<Session>,
     /// What to pass as `before` for the next page, if there is one.
     pub next_before: Option<SessionId>,
+}
+
+/// The answer of `/api/server-key`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub struct ServerKey {
+    /// The key that the server signs certificates with.
+    #[cfg_attr(feature = "typescript", ts(type = "string"))]
+    pub server_key: PublicKey,
 }
 
 /// What an ingest server of this project calls itself in [`Health`].

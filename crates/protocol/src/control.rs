@@ -5,7 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::certificate::{DeviceStatement, PublicKey, Signature};
 use crate::codec::Params;
+use crate::digest::TrackDigest;
 use crate::error::{ErrorBody, ErrorCode};
 use crate::limits::{MAX_CONTROL_BYTES, MAX_PARAMS_CHANGES, MAX_RANGES, MAX_TEXT_BYTES};
 use crate::{PROTOCOL_VERSION, ResumeKey, RoomName, SessionId, Track, UnitRanges};
@@ -125,6 +127,57 @@ pub struct Finish {
     pub units: u64,
     /// Units that the publisher has given up and will never send.
     pub lost: UnitRanges,
+    /// Units that the server holds and of which the publisher has lost the digests, in a power cut; else empty.
+    pub unwitnessed: UnitRanges,
+    /// The digest of all units but those in `lost` and `unwitnessed`.
+    #[cfg_attr(feature = "typescript", ts(type = "string"))]
+    pub digest: TrackDigest,
+    /// The device's key.
+    #[cfg_attr(feature = "typescript", ts(type = "string"))]
+    pub device_key: PublicKey,
+    /// The device's signature of the [`DeviceStatement`] that these fields make.
+    #[cfg_attr(feature = "typescript", ts(type = "string"))]
+    pub signature: Signature,
+}
+
+impl Finish {
+    /// What the device has signed.
+    #[must_use]
+    pub fn statement(&self, session: SessionId, track: Track, started_unix_ms: u64) -> DeviceStatement {
+        DeviceStatement {
+            session,
+            track,
+            started_unix_ms,
+            units: self.units,
+            lost: self.lost.clone(),
+            unwitnessed: self.unwitnessed.clone(),
+            digest: self.digest,
+        }
+    }
+
+    /// Whether the message has no room for more ranges, so that `lost` may also name units that are durable.
+    #[must_use]
+    pub fn is_coarse(&self) -> bool {
+        self.ranges() >= MAX_RANGES
+    }
+
+    fn ranges(&self) -> usize {
+        self.lost.as_slice().len() + self.unwitnessed.as_slice().len()
+    }
+
+    fn check(&self) -> Result<(), &'static str> {
+        let beyond = |ranges: &UnitRanges| ranges.last().is_some_and(|last| last >= self.units);
+        if self.ranges() > MAX_RANGES {
+            return Err("too many ranges of lost and unwitnessed units");
+        }
+        if beyond(&self.lost) {
+            return Err("a lost unit lies beyond the last one");
+        }
+        if beyond(&self.unwitnessed) {
+            return Err("an unwitnessed unit lies beyond the last one");
+        }
+        Ok(())
+    }
 }
 
 /// What the server says.
@@ -148,7 +201,7 @@ pub enum ServerMessage {
     },
     /// Something that the person at the publisher should know; nothing is refused.
     Notice(ErrorBody),
-    /// Answers `finish`, once every unit that is not lost is durable.
+    /// Answers `finish`, once every unit that is not lost is durable and the digests agree.
     Complete {
         /// Units of the track, as `finish` said.
         #[cfg_attr(feature = "typescript", ts(type = "number"))]
@@ -156,6 +209,9 @@ pub enum ServerMessage {
         /// Units that are durable.
         #[cfg_attr(feature = "typescript", ts(type = "number"))]
         durable_units: u64,
+        /// The digest of what the server holds; it is the one in `finish`.
+        #[cfg_attr(feature = "typescript", ts(type = "string"))]
+        digest: TrackDigest,
     },
     /// Why the server closes the connection; the last message before the close.
     Error(ErrorBody),
@@ -257,13 +313,8 @@ impl PublisherMessage {
             Self::Event(event) if event.detail.len() > MAX_TEXT_BYTES => {
                 Err(("event", "the detail is too long"))
             }
-            Self::Finish(finish) if finish.lost.as_slice().len() > MAX_RANGES => {
-                Err(("finish", "too many ranges of lost units"))
-            }
-            Self::Finish(finish) if finish.lost.last().is_some_and(|last| last >= finish.units) => {
-                Err(("finish", "a lost unit lies beyond the last one"))
-            }
-            Self::Params(_) | Self::Event(_) | Self::Finish(_) => Ok(()),
+            Self::Finish(finish) => finish.check().map_err(|reason| ("finish", reason)),
+            Self::Params(_) | Self::Event(_) => Ok(()),
         }
     }
 }
@@ -372,8 +423,19 @@ mod tests {
         assert_eq!(code(&HELLO.replace("\"track\"", "\"extra\":1,\"track\"")), ErrorCode::InvalidMessage);
         assert_eq!(code(&HELLO.replace("Desk", &"x".repeat(300))), ErrorCode::InvalidMessage);
         assert_eq!(code(&" ".repeat(MAX_CONTROL_BYTES + 1)), ErrorCode::TooLarge);
-        assert_eq!(code(r#"{"type":"finish","units":3,"lost":[[1,3]]}"#), ErrorCode::InvalidMessage);
-        assert_eq!(code(r#"{"type":"finish","units":3,"lost":[[2,1]]}"#), ErrorCode::InvalidMessage);
+        let finish = |lost: &str, unwitnessed: &str| {
+            let (key, signature) = ("0".repeat(64), "0".repeat(128));
+            format!(
+                r#"{{"type":"finish","units":3,"lost":{lost},"unwitnessed":{unwitnessed},"digest":"{key}",
+                "device_key":"{key}","signature":"{signature}"}}"#
+            )
+        };
+        assert!(PublisherMessage::parse(&finish("[[1,1]]", "[[2,2]]")).is_ok());
+        for (lost, unwitnessed) in [("[[1,3]]", "[]"), ("[[2,1]]", "[]"), ("[]", "[[3,3]]"), ("[]", "7")] {
+            assert_eq!(code(&finish(lost, unwitnessed)), ErrorCode::InvalidMessage);
+        }
+        assert_eq!(code(&finish("[]", "[]").replace("00", "0")), ErrorCode::InvalidMessage);
+        assert_eq!(code(r#"{"type":"finish","units":3,"lost":[]}"#), ErrorCode::InvalidMessage);
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub enum ErrorCode {
     UnitOutOfRange,
     /// The codec parameters are broken or not supported.
     InvalidParams,
+    /// The server holds other units than the publisher's digest says.
+    DigestMismatch,
     /// The server has as many sessions or connections as it is set to hold.
     TooManySessions,
     /// Too many connections or messages in too short a time.
@@ -54,7 +56,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for tables in tests and docs.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Unauthorized,
         Self::ForbiddenOrigin,
         Self::BadRequest,
@@ -70,6 +72,7 @@ impl ErrorCode {
         Self::InvalidUnit,
         Self::UnitOutOfRange,
         Self::InvalidParams,
+        Self::DigestMismatch,
         Self::TooManySessions,
         Self::RateLimited,
         Self::IdleTimeout,
@@ -113,6 +116,7 @@ impl ErrorCode {
             Self::InvalidUnit => 4422,
             Self::UnitOutOfRange => 4423,
             Self::InvalidParams => 4424,
+            Self::DigestMismatch => 4427,
             Self::TrackMismatch => 4425,
             Self::UnsupportedVersion => 4426,
             Self::RateLimited => 4429,
@@ -140,6 +144,7 @@ impl ErrorCode {
             Self::InvalidUnit => "invalid_unit",
             Self::UnitOutOfRange => "unit_out_of_range",
             Self::InvalidParams => "invalid_params",
+            Self::DigestMismatch => "digest_mismatch",
             Self::TooManySessions => "too_many_sessions",
             Self::RateLimited => "rate_limited",
             Self::IdleTimeout => "idle_timeout",

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use protocol::codec::Params;
 use protocol::control::{Device, EventKind};
+use protocol::digest::TrackDigest;
 use protocol::unit::Unit;
 use protocol::{ResumeKey, RoomName, Secret, SessionId, Track, UnitRanges};
+use signing::SigningKey;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 
@@ -53,7 +55,7 @@ pub enum Storage {
 }
 
 /// How what an earlier program left is sent.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct ResumeConfig {
     /// Another address of the session's server; none for the one that it was sent to.
     pub server: Option<ServerAddress>,
@@ -61,6 +63,8 @@ pub struct ResumeConfig {
     pub token: Option<Secret>,
     /// A PEM file with the certificate of an authority of one's own.
     pub own_authority: Option<PathBuf>,
+    /// The key that this device signs with.
+    pub device_key: Arc<SigningKey>,
 }
 
 /// One track's queue and socket.
@@ -135,11 +139,16 @@ pub enum StartError {
 }
 
 impl Identity {
-    /// A new session that starts at this wall clock time, with an id and a resume key of its own.
+    /// A new session of this device that starts at this wall clock time, with an id and a resume key of its own.
     ///
     /// # Errors
     /// [`StartError::NoRandomness`].
-    pub fn begin(room: RoomName, device: Device, started_unix_ms: u64) -> Result<Self, StartError> {
+    pub fn begin(
+        room: RoomName,
+        device: Device,
+        started_unix_ms: u64,
+        device_key: Arc<SigningKey>,
+    ) -> Result<Self, StartError> {
         let id = tls::secure_random().ok_or(StartError::NoRandomness)?;
         let key = tls::secure_random().ok_or(StartError::NoRandomness)?;
         Ok(Self {
@@ -148,6 +157,7 @@ impl Identity {
             room,
             device,
             started_unix_ms,
+            device_key,
         })
     }
 }
@@ -184,6 +194,8 @@ pub struct TrackReport {
     pub status: TrackStatus,
     /// Units that were given up.
     pub lost: UnitRanges,
+    /// The digest that the server agreed on, once the track is complete.
+    pub digest: Option<TrackDigest>,
     /// How long units took from being written to being acknowledged.
     pub ack_latency: Latency,
 }
@@ -236,7 +248,8 @@ impl Publisher {
     /// # Errors
     /// [`StartError`]: another program owns the session's folder, or it cannot be read.
     pub fn resume(folder: &Path, session: SessionId, config: &ResumeConfig) -> Result<Self, StartError> {
-        let Reopened { folder, identity, server, tracks } = SessionFolder::reopen(folder, session)?;
+        let Reopened { folder, identity, server, tracks } =
+            SessionFolder::reopen(folder, session, &config.device_key)?;
         let server = match &config.server {
             Some(server) => server.clone(),
             None => server.parse().map_err(|error| StartError::Address { server, error })?,
@@ -345,6 +358,7 @@ impl Publisher {
                 track: shared.track,
                 status: machine.status(),
                 lost: machine.lost(),
+                digest: machine.completion().and_then(|completion| completion.digest),
                 ack_latency: machine.ack_latency().clone(),
             })
         };

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -13,6 +14,7 @@ use protocol::{ResumeKey, SessionId, Track, UnitRanges};
 use publisher::spool::{MemorySpool, Overflow};
 use publisher::status::Phase;
 use publisher::track::{Command, ConnectFailure, Identity, Message, Pace, SocketEvent, Tell, TrackMachine};
+use signing::SigningKey;
 use testkit::units::{UnitSource, params};
 
 const SEEDS: u64 = 200;
@@ -90,6 +92,7 @@ impl Run {
             room: "studio".parse().unwrap(),
             device: Device { name: "Desk".into(), platform: "linux".into(), app: "test".into() },
             started_unix_ms: 1_700_000_000_000,
+            device_key: Arc::new(SigningKey::from_seed([9; 32])),
         };
         let mut rng = Rng::with_seed(seed);
         let pace = Pace {
@@ -310,8 +313,9 @@ impl Run {
         let mut settled = self.server.durable.clone();
         settled.extend(&finish.lost);
         if settled.gaps_below(finish.units).is_empty() {
-            let complete =
-                ServerMessage::Complete { units: finish.units, durable_units: self.server.durable.count() };
+            let (units, digest) = (finish.units, finish.digest);
+            let durable_units = self.server.durable.count();
+            let complete = ServerMessage::Complete { units, durable_units, digest };
             self.answer(connection, &complete);
         }
     }

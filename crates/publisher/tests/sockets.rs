@@ -15,13 +15,15 @@ use protocol::{Secret, Track};
 use publisher::status::{Phase, Status, TrackStatus};
 use publisher::track::{Identity, Tell};
 use publisher::{Config, Publisher, TrackHandle};
+use signing::SigningKey;
 use testkit::units::{UnitSource, params};
 
 const TOKEN: &str = "correct-horse";
 
 fn config(server: &str) -> Config {
     let device = Device { name: "Desk".into(), platform: "linux".into(), app: "test".into() };
-    let identity = Identity::begin("studio".parse().unwrap(), device, 1_700_000_000_000).unwrap();
+    let key = Arc::new(SigningKey::from_seed([9; 32]));
+    let identity = Identity::begin("studio".parse().unwrap(), device, 1_700_000_000_000, key).unwrap();
     Config::new(server.parse().unwrap(), identity)
 }
 

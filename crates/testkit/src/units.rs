@@ -5,9 +5,12 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use fastrand::Rng;
-use protocol::Track;
 use protocol::codec::{Base64, CodecParameters, Params};
+use protocol::control::{Finish, Hello};
+use protocol::digest::UnitDigests;
 use protocol::unit::{Lane, Unit};
+use protocol::{Hex, Track, UnitRanges};
+use signing::SigningKey;
 
 /// A sequence parameter set of 320×180, Constrained Baseline, level 3.0, as x264 wrote it.
 pub const SPS: [u8; 25] = [
@@ -46,6 +49,27 @@ pub fn parameters(track: Track) -> CodecParameters {
 #[must_use]
 pub fn params(track: Track) -> Params {
     Params { from_unit: 0, parameters: parameters(track) }
+}
+
+/// The key of the device that made-up units come from.
+#[must_use]
+pub fn device_key() -> SigningKey {
+    SigningKey::from_seed([9; 32])
+}
+
+/// The signed end of a track, of units with these digests.
+///
+/// # Panics
+/// When a unit has no digest and is not lost.
+#[must_use]
+pub fn finish(hello: &Hello, units: u64, lost: UnitRanges, digests: &UnitDigests) -> Finish {
+    let digest =
+        digests.track_digest(hello.track, units, &lost).expect("every unit that is not lost has a digest");
+    let key = device_key();
+    let (device_key, signature) = (key.public(), Hex([0; 64]));
+    let finish = Finish { units, lost, unwitnessed: UnitRanges::new(), digest, device_key, signature };
+    let statement = finish.statement(hello.session, hello.track, hello.started_unix_ms).to_json();
+    Finish { signature: key.sign(&statement), ..finish }
 }
 
 /// Makes a track's units one after another. The same seed gives the same units.

@@ -6,8 +6,10 @@ use std::fmt;
 
 use futures_util::future::BoxFuture;
 use protocol::api::SessionStatus;
+use protocol::certificate::Signed;
 use protocol::codec::{CodecParameters, Params};
 use protocol::control::{Device, Event, Finish};
+use protocol::digest::{UnitDigest, UnitDigests};
 use protocol::{RoomName, SessionId, Track};
 
 use crate::ingest::StoredTrack;
@@ -132,12 +134,19 @@ pub enum Change {
     Params(SessionId, Track, Params),
     /// A new event, or another text for one.
     Event(SessionId, Track, Event),
-    /// The track has ended.
+    /// The track has ended. What was proven before is not any more.
     Finish(SessionId, Track, Finish),
+    /// The track's units are those of its finish; nothing happens if it has another one by now.
+    Proven(SessionId, Track, Finish),
     /// A new segment, or another attempt at one that failed.
     Segment(SegmentRow),
     /// A durable part.
-    Part(PartRow),
+    Part {
+        /// Its row.
+        row: PartRow,
+        /// Its units' digests, in their order.
+        digests: Vec<UnitDigest>,
+    },
     /// The session's status, and what is durable of its tracks now. Nothing happens for an unknown session.
     Status {
         /// The session.
@@ -148,6 +157,8 @@ pub enum Change {
         last_activity_unix_ms: u64,
         /// Its tracks; only totals are taken.
         tracks: Vec<(Track, StoredTrack)>,
+        /// The certificate of a session that is complete. A session that is not has none.
+        certificate: Option<Signed>,
     },
     /// Parts of which the store has lost the bytes.
     Forget(Vec<PartRow>),
@@ -159,11 +170,13 @@ impl Change {
     pub fn session(&self) -> Option<SessionId> {
         match self {
             Self::Opened { info, .. } => Some(info.id),
-            Self::Params(id, ..) | Self::Event(id, ..) | Self::Finish(id, ..) | Self::Status { id, .. } => {
-                Some(*id)
-            }
+            Self::Params(id, ..)
+            | Self::Event(id, ..)
+            | Self::Finish(id, ..)
+            | Self::Proven(id, ..)
+            | Self::Status { id, .. } => Some(*id),
             Self::Segment(row) => Some(row.key.session),
-            Self::Part(row) => Some(row.segment.session),
+            Self::Part { row, .. } => Some(row.segment.session),
             Self::Forget(rows) => rows.first().map(|row| row.segment.session),
         }
     }
@@ -214,6 +227,12 @@ pub trait Database: fmt::Debug + Send + Sync {
 
     /// A session's parts, ascending by track and first unit.
     fn parts(&self, id: SessionId) -> BoxFuture<'_, Result<Vec<PartRow>, DatabaseError>>;
+
+    /// The digests of a track's durable units.
+    fn digests(&self, id: SessionId, track: Track) -> BoxFuture<'_, Result<UnitDigests, DatabaseError>>;
+
+    /// The certificate of a session that is complete.
+    fn certificate(&self, id: SessionId) -> BoxFuture<'_, Result<Option<Signed>, DatabaseError>>;
 
     /// What tells whether a session's parts have changed; `None` for an unknown session.
     fn version(&self, id: SessionId) -> BoxFuture<'_, Result<Option<PartsVersion>, DatabaseError>>;

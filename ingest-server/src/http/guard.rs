@@ -1,4 +1,4 @@
-//! In front of every route but the two that say how the server is: page, token, and the headers that let allowed
+//! In front of every route but those that say how and who the server is: page, token, and the headers that let allowed
 //! pages read the answers.
 
 use std::sync::Arc;

@@ -1,5 +1,6 @@
 //! The HTTP side: routes, who may use them, and answers. Only modules in here know axum.
 
+mod certificate;
 mod error;
 mod guard;
 mod recording;
@@ -57,12 +58,14 @@ impl App {
             .route("/api/sessions", get(sessions::list))
             .route("/api/sessions/{id}", get(sessions::get).delete(sessions::delete))
             .route("/api/sessions/{id}/recording.mp4", get(recording::get))
+            .route("/api/sessions/{id}/certificate", get(certificate::get))
             .fallback(error::no_such_address)
             .method_not_allowed_fallback(error::wrong_method)
             .layer(from_fn_with_state(Arc::clone(&services), guard::guard));
         let open = Router::new()
             .route("/health", get(status::health))
             .route("/ready", get(status::ready))
+            .route("/api/server-key", get(certificate::server_key))
             .method_not_allowed_fallback(error::wrong_method);
         let router = guarded.merge(open).layer(DefaultBodyLimit::max(0)).with_state(services);
         Self { router }

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use media::part::Part;
-use protocol::UnitRanges;
 use protocol::codec::{CodecParameters, Params};
 use protocol::control::{Event, Finish};
+use protocol::{UnitRange, UnitRanges};
 
 /// Names a [`Record`] of one track, so that its outcome can be told. Never used twice by a track.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,6 +29,9 @@ pub enum Record {
     Part(PartRecord),
     /// The publisher said that the track has ended.
     Finish(Finish),
+    /// Every unit is durable: are they those of this finish? The outcome is an error with
+    /// [`ErrorCode::DigestMismatch`](protocol::error::ErrorCode::DigestMismatch) if not.
+    Proof(Finish),
     /// No further part will follow for now: open segments are complete.
     Seal,
 }
@@ -51,6 +54,8 @@ pub struct StoredTrack {
     pub params: Vec<Params>,
     /// The publisher's word that the track has ended.
     pub finish: Option<Finish>,
+    /// Whether the digest in `finish` is that of the units.
+    pub is_proven: bool,
     /// The units.
     pub durable: UnitRanges,
     /// Their payload bytes.
@@ -67,7 +72,7 @@ pub struct StoredTrack {
 
 impl StoredTrack {
     /// Takes in that a part is durable.
-    pub fn insert(&mut self, units: protocol::UnitRange, payload_bytes: u64, pts_90k: u64, end_90k: u64) {
+    pub fn insert(&mut self, units: UnitRange, payload_bytes: u64, pts_90k: u64, end_90k: u64) {
         self.durable.insert_range(units);
         self.durable_bytes += payload_bytes;
         self.start_90k = Some(self.start_90k.map_or(pts_90k, |start| start.min(pts_90k)));
@@ -83,13 +88,23 @@ impl StoredTrack {
         }
     }
 
-    /// Whether the track has ended and every unit that is not lost is durable.
+    /// Whether the track has ended, and its units are all there and are those that the publisher made.
     #[must_use]
-    pub fn is_complete(&self) -> bool {
+    pub const fn is_complete(&self) -> bool {
+        self.finish.is_some() && self.is_proven
+    }
+
+    /// Whether the units that are not durable are exactly those that the publisher has given up.
+    ///
+    /// A publisher that names more has not heard yet that they are durable: it will, and finish anew. Only one whose
+    /// list is too long for a message names more on purpose.
+    #[must_use]
+    pub fn has_all(&self) -> bool {
         let Some(finish) = &self.finish else { return false };
         let gaps = self.durable.gaps_below(finish.units);
-        gaps.as_slice().iter().all(|gap| {
+        let is_lost = |gap: &UnitRange| {
             finish.lost.contains(gap.first) && finish.lost.first_missing_from(gap.first) > gap.last
-        })
+        };
+        gaps == finish.lost || finish.is_coarse() && gaps.as_slice().iter().all(is_lost)
     }
 }

@@ -8,13 +8,16 @@ use media::part::{Part, PartAssembler, PartLimits};
 use protocol::codec::CodecParameters;
 use protocol::control::{Event, Finish, Hello, Limits, PublisherMessage, ServerMessage, Welcome};
 use protocol::error::{ErrorBody, ErrorCode};
-use protocol::limits::{MAX_EVENTS, MAX_RANGES, MAX_UNIT_NUMBER};
+use protocol::limits::{MAX_EVENTS, MAX_RANGES};
 use protocol::unit::{Unit, decode_message};
-use protocol::{PROTOCOL_VERSION, Track, UnitRange, UnitRanges};
+use protocol::{PROTOCOL_VERSION, SessionId, Track, UnitRange, UnitRanges};
 
 use super::checks::{Highest, check_order, check_payload};
 use super::params::ParamsHistory;
 use super::record::{PartRecord, Record, StoredTrack, Ticket};
+
+#[path = "track_ending.rs"]
+mod ending;
 
 /// Names one connection of a track. The caller never uses one twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -102,6 +105,7 @@ struct InFlight {
 enum What {
     Part { units: UnitRange, payload_bytes: u64, pts_90k: u64, end_90k: u64 },
     Finish(Finish),
+    Proof(Finish),
     Other,
 }
 
@@ -110,6 +114,9 @@ struct Connection {
     id: ConnectionId,
     heard: Duration,
     server_unix_ms: u64,
+    /// What its finish is signed for.
+    session: SessionId,
+    started_unix_ms: u64,
     /// The record of its hello; `welcome` waits for it.
     opening: Option<Ticket>,
     unacked: UnitRanges,
@@ -174,6 +181,8 @@ impl TrackIngest {
             id,
             heard: now,
             server_unix_ms,
+            session: hello.session,
+            started_unix_ms: hello.started_unix_ms,
             opening: Some(opening),
             unacked: UnitRanges::new(),
             is_early: false,
@@ -291,9 +300,14 @@ impl TrackIngest {
                     connection.unacked.insert_range(units);
                 }
             }
-            What::Finish(finish) => self.stored.finish = Some(finish),
+            What::Finish(finish) => {
+                self.stored.finish = Some(finish);
+                self.stored.is_proven = false;
+            }
+            What::Proof(finish) => self.stored.is_proven |= self.stored.finish.as_ref() == Some(&finish),
             What::Other => self.welcome(ticket),
         }
+        self.prove();
     }
 
     /// The next thing to send on a connection.
@@ -301,9 +315,9 @@ impl TrackIngest {
         if let Some((_, left)) = self.closing.iter_mut().find(|(closing, _)| *closing == id) {
             return left.pop_front();
         }
-        let complete = self.is_complete();
-        let (units, durable_units) =
-            (self.finish.as_ref().map_or(0, |finish| finish.units), self.stored.durable.count());
+        let durable_units = self.stored.durable.count();
+        let finish = self.stored.finish.as_ref().filter(|_| self.stored.is_complete());
+        let finish = finish.map(|finish| (finish.units, finish.digest));
         let connection = self.connection.as_mut().filter(|connection| connection.id == id)?;
         if connection.opening.is_some() {
             return None;
@@ -315,9 +329,12 @@ impl TrackIngest {
             let durable = std::mem::take(&mut connection.unacked);
             return Some(Transmit::Message(ServerMessage::Ack { durable }));
         }
-        if connection.wants_complete && complete {
+        if connection.wants_complete
+            && let Some((units, digest)) = finish
+        {
             connection.wants_complete = false;
-            return Some(Transmit::Message(ServerMessage::Complete { units, durable_units }));
+            let complete = ServerMessage::Complete { units, durable_units, digest };
+            return Some(Transmit::Message(complete));
         }
         None
     }
@@ -345,9 +362,9 @@ impl TrackIngest {
         self.in_flight.is_empty() && self.lanes.iter().all(|lane| lane.since.is_none())
     }
 
-    /// Whether the track has ended, durably, and every unit that is not lost is durable.
+    /// Whether the track has ended, durably, and its units are proven to be those that the publisher made.
     #[must_use]
-    pub fn is_complete(&self) -> bool {
+    pub const fn is_complete(&self) -> bool {
         self.stored.is_complete()
     }
 
@@ -394,38 +411,6 @@ impl TrackIngest {
         Ok(())
     }
 
-    fn finish(&mut self, finish: Finish) -> Result<(), ErrorBody> {
-        let invalid = |message: &str| Err(ErrorBody::new(ErrorCode::InvalidMessage, message));
-        if finish.units > MAX_UNIT_NUMBER {
-            return invalid("finish counts more units than there can be");
-        }
-        if self.highest.is_some_and(|highest| highest.number >= finish.units) {
-            return invalid("finish counts fewer units than have arrived");
-        }
-        match &self.finish {
-            Some(known) if known.units != finish.units && self.is_complete() => {
-                return Err(ErrorBody::new(
-                    ErrorCode::SessionEnded,
-                    "the track has ended with another count",
-                ));
-            }
-            Some(known) if known.units != finish.units => {
-                return invalid("the track was finished with another count");
-            }
-            _ => {}
-        }
-        self.flush();
-        if self.stored.finish.as_ref() != Some(&finish) {
-            self.record(Record::Finish(finish.clone()), What::Finish(finish.clone()));
-            self.finish = Some(finish);
-        }
-        self.record(Record::Seal, What::Other);
-        if let Some(connection) = &mut self.connection {
-            connection.wants_complete = true;
-        }
-        Ok(())
-    }
-
     fn unit(&mut self, now: Duration, unit: Unit) -> Result<(), ErrorBody> {
         if self.received.contains(unit.number) {
             self.counters.duplicates += 1;
@@ -469,7 +454,8 @@ impl TrackIngest {
 
     /// Whether a unit's number and time fit the track.
     fn check_place(&self, unit: &Unit) -> Result<(), ErrorBody> {
-        if self.finish.as_ref().is_some_and(|finish| unit.number >= finish.units) {
+        // Of a track that is complete, what is lost stays so: its certificate says it.
+        if self.is_complete() || self.finish.as_ref().is_some_and(|finish| unit.number >= finish.units) {
             return Err(ErrorBody::new(ErrorCode::SessionEnded, "the track has ended before this unit"));
         }
         check_order(unit, self.highest)

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use protocol::ResumeKey;
 use protocol::control::Device;
+use protocol::digest::unit_digest;
 use protocol::unit::Lane;
-use testkit::units::{UnitSource, params};
+use testkit::units::{UnitSource, finish, params};
 
 use super::*;
 
@@ -263,7 +264,9 @@ proptest! {
                 }
             }
         }
-        let finish = PublisherMessage::Finish(Finish { units: 200, lost: UnitRanges::new() });
+        let digests = units.iter().map(|unit| (unit.number, unit_digest(track, unit))).collect();
+        let finish = finish(&hello(track), 200, UnitRanges::new(), &digests);
+        let finish = PublisherMessage::Finish(finish);
         ingest.text(now, id, &finish.to_json());
         while let Some((ticket, record)) = ingest.poll_record() {
             if let Record::Part(PartRecord { part, .. }) = &record {
@@ -274,7 +277,7 @@ proptest! {
             ingest.recorded(ticket, Ok(()));
         }
         let sent = transmits(&mut ingest, id);
-        prop_assert!(matches!(sent.last(), Some(Transmit::Message(ServerMessage::Complete { units: 200, durable_units: 200 }))), "{sent:?}");
+        prop_assert!(matches!(sent.last(), Some(Transmit::Message(ServerMessage::Complete { units: 200, durable_units: 200, .. }))), "{sent:?}");
         prop_assert!(recorded.values().all(|times| *times == 1) && recorded.len() == 200);
         prop_assert!(ingest.is_complete() && ingest.is_settled() && ingest.undurable_bytes() == 0);
     }

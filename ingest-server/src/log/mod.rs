@@ -10,6 +10,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use protocol::api::SessionStatus;
+use protocol::certificate::PublicKey;
+use protocol::control::Finish;
+use protocol::digest::TrackDigest;
 use protocol::error::ErrorBody;
 use protocol::unit::Lane;
 use protocol::{RoomName, SessionId, Track, UnitRanges};
@@ -96,7 +99,13 @@ pub(crate) fn segment(line: &SegmentLine) {
 }
 
 /// The server listens.
-pub(crate) fn listening(address: SocketAddr, is_tls: bool, asks_for_token: bool, data_dir: &Path) {
+pub(crate) fn listening(
+    address: SocketAddr,
+    is_tls: bool,
+    asks_for_token: bool,
+    data_dir: &Path,
+    key: &PublicKey,
+) {
     let scheme = if is_tls { "https" } else { "http" };
     info!(
         target: TARGET,
@@ -110,6 +119,7 @@ pub(crate) fn listening(address: SocketAddr, is_tls: bool, asks_for_token: bool,
         if asks_for_token { "asks for a token" } else { "asks for no token" },
         data_dir.display(),
     );
+    info!(target: TARGET, server_key = %key, "certificates are signed with the key {key}");
     if !asks_for_token {
         info!(
             target: TARGET,
@@ -208,6 +218,20 @@ pub(crate) fn deleted(id: SessionId) {
 /// Storing fails; said once until it works again.
 pub(crate) fn storage_fails(error: &str) {
     error!(target: TARGET, error, "cannot store: {error}; publishers keep what is not acknowledged and try again");
+}
+
+/// A track's units are not those of its publisher's digest: something is wrong with the server, or with the publisher.
+pub(crate) fn digest_mismatch(id: SessionId, track: Track, finish: &Finish, found: Option<TrackDigest>) {
+    let found = found.map_or_else(|| "none, since rows are missing".to_owned(), |digest| digest.to_string());
+    error!(
+        target: TARGET,
+        session = %id,
+        track = track.name(),
+        units = finish.units,
+        "{} {track}: DIGEST MISMATCH: the publisher says {}, what is stored has {found}; the session is not certified",
+        id.short(),
+        finish.digest,
+    );
 }
 
 /// Storing works after it failed.

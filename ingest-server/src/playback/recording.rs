@@ -133,7 +133,12 @@ async fn build(
             track.parameters.len() - 1
         });
         rows.entry(name).or_default().push((*part, index.payload_offset));
-        track.parts.push(RecordedPart { parameters_index, index });
+        track.parts.push(RecordedPart {
+            parameters_index,
+            first_unit: part.first_unit,
+            pts_90k: part.pts_90k,
+            index,
+        });
     }
     let laid_out = layout(&tracks).map_err(|error| match error {
         Mp4Error::NoUnits => PlaybackError::Nothing,

@@ -74,13 +74,13 @@ impl Plan {
 
     fn add_status(&mut self, job: StatusJob, open: &mut OpenSegments) {
         use protocol::api::SessionStatus::{Abandoned, Completed};
-        let StatusJob { id, status, last_activity_unix_ms, tracks, done } = job;
+        let StatusJob { id, status, last_activity_unix_ms, tracks, certificate, done } = job;
         if matches!(status, Completed | Abandoned) {
             open.end(id);
         }
         self.items.push(Item {
             session: id,
-            changes: vec![Change::Status { id, status, last_activity_unix_ms, tracks }],
+            changes: vec![Change::Status { id, status, last_activity_unix_ms, tracks, certificate }],
             part: None,
             to: To::Status(done),
             is_failed: false,
@@ -105,6 +105,8 @@ impl Plan {
             Record::Event(event) => item.changes.push(Change::Event(id, track, event)),
             Record::Finish(finish) => item.changes.push(Change::Finish(id, track, finish)),
             Record::Seal => open.seal(id, track),
+            // A commit proves nothing; the recorder has taken these out.
+            Record::Proof(_) => item.is_failed = true,
             Record::Part(record) => match open.place(id, &record) {
                 Err(error) => {
                     self.error = Some(error.to_string());
@@ -122,7 +124,7 @@ impl Plan {
                             parameters,
                         }));
                     }
-                    item.changes.push(Change::Part(PartRow {
+                    let row = PartRow {
                         segment: place.key,
                         first_unit: part.first_unit,
                         unit_count: part.unit_count,
@@ -135,7 +137,8 @@ impl Plan {
                         crc32: crc32fast::hash(&part.fragment),
                         capture_us: part.capture_us,
                         stored_unix_ms: unix_ms,
-                    }));
+                    };
+                    item.changes.push(Change::Part { row, digests: part.digests.clone() });
                     let offset = if place.init.is_some() { 0 } else { place.offset };
                     let at = *self.append_of.entry(place.key).or_insert_with(|| {
                         self.appends.push(Append { key: place.key, offset, bytes: Vec::new() });
@@ -196,7 +199,7 @@ impl Plan {
         let items = self.items.iter().filter(|item| !item.is_failed && wanted(item));
         let changes = items.flat_map(|item| item.changes.iter().cloned());
         let (parts, mut others): (Vec<_>, Vec<_>) =
-            changes.partition(|change| matches!(change, Change::Part(_)));
+            changes.partition(|change| matches!(change, Change::Part { .. }));
         others.extend(parts);
         others
     }

@@ -3,16 +3,18 @@
 
 mod batch;
 mod open_segments;
+mod proof;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use media::segment::SegmentRule;
 use protocol::api::SessionStatus;
+use protocol::certificate::Signed;
 use protocol::error::{ErrorBody, ErrorCode};
 use protocol::{SessionId, Track};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::clock::Clock;
 use crate::config::RecordingConfig;
@@ -23,6 +25,7 @@ use crate::store::Store;
 
 use batch::Outcomes;
 use open_segments::OpenSegments;
+use proof::{PROOFS, prove};
 
 /// Jobs that wait for the recorder. When they are as many, those who send wait, and so do their sockets.
 pub(crate) const QUEUE_JOBS: usize = 4_096;
@@ -60,6 +63,7 @@ pub(crate) struct StatusJob {
     pub(crate) status: SessionStatus,
     pub(crate) last_activity_unix_ms: u64,
     pub(crate) tracks: Vec<(Track, StoredTrack)>,
+    pub(crate) certificate: Option<Signed>,
     pub(crate) done: oneshot::Sender<Result<(), ErrorBody>>,
 }
 
@@ -71,6 +75,8 @@ pub(crate) struct Recorder {
     clock: Clock,
     gather: Duration,
     open: OpenSegments,
+    proofs: JoinSet<()>,
+    proof_slots: Arc<Semaphore>,
     is_failing: bool,
     warned_slow_at: Option<Duration>,
 }
@@ -99,6 +105,8 @@ impl Recorder {
             clock,
             gather: config.gather,
             open: OpenSegments::new(rule),
+            proofs: JoinSet::new(),
+            proof_slots: Arc::new(Semaphore::new(PROOFS)),
             is_failing: false,
             warned_slow_at: None,
         };
@@ -121,13 +129,14 @@ impl Recorder {
             self.commit(&mut batch).await;
             self.watch_speed(started);
         }
+        while self.proofs.join_next().await.is_some() {}
         for segment in self.open.close_all() {
             log::segment(&segment);
         }
     }
 
     async fn commit(&mut self, batch: &mut Vec<Job>) {
-        let jobs = std::mem::take(batch);
+        let jobs = self.start_proofs(std::mem::take(batch));
         self.number_segments(&jobs).await;
         let unix_ms = self.clock.unix_ms();
         let mut plan = batch::Plan::new(jobs, &mut self.open, unix_ms);
@@ -145,6 +154,25 @@ impl Recorder {
         for segment in self.open.take_complete() {
             log::segment(&segment);
         }
+    }
+
+    /// Starts the proofs among the jobs: what they are about is durable already. Yields the other jobs.
+    fn start_proofs(&mut self, jobs: Vec<Job>) -> Vec<Job> {
+        while self.proofs.try_join_next().is_some() {}
+        let mut others = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            match job {
+                Job::Track(TrackJob { record: Record::Proof(finish), info, track, ticket, to, .. }) => {
+                    let (database, slots) = (Arc::clone(&self.database), Arc::clone(&self.proof_slots));
+                    self.proofs.spawn(async move {
+                        let outcome = prove(&*database, &slots, info.id, track, &finish).await;
+                        to.recorded(track, vec![(ticket, outcome)]);
+                    });
+                }
+                other => others.push(other),
+            }
+        }
+        others
     }
 
     /// Finds out how many segments tracks have had before, so that a resumed one goes on counting.

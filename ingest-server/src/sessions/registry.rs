@@ -9,14 +9,17 @@ use std::time::Duration;
 
 use protocol::SessionId;
 use protocol::api::{Session, SessionStatus};
+use protocol::certificate::{PublicKey, Signed};
 use protocol::control::Hello;
 use protocol::error::{ErrorBody, ErrorCode};
 use sha2::{Digest as _, Sha256};
+use signing::SigningKey;
 use subtle::ConstantTimeEq as _;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::session::{Attached, LiveSession, view_stored};
+use crate::certificate::issue;
 use crate::clock::Clock;
 use crate::database::{Database, DatabaseError, Page, SessionInfo, StoredSession};
 use crate::ingest::{ConnectionId, TrackSettings};
@@ -27,6 +30,8 @@ use crate::store::{Store, StoreError};
 
 /// How often the caretaker looks for sessions whose publisher stays away, and tries again to store a status.
 const CARE_INTERVAL: Duration = Duration::from_secs(1);
+/// How often a certificate that is about to be stored is asked for.
+const CERTIFICATE_INTERVAL: Duration = Duration::from_millis(20);
 /// How long a deletion waits for what a publisher has just left behind.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -46,6 +51,7 @@ pub(crate) struct Sessions {
     database: Arc<dyn Database>,
     store: Arc<dyn Store>,
     jobs: mpsc::Sender<Job>,
+    key: Arc<SigningKey>,
     clock: Clock,
     changed: Arc<Notify>,
     next_connection: AtomicU64,
@@ -70,6 +76,7 @@ impl Sessions {
         database: Arc<dyn Database>,
         store: Arc<dyn Store>,
         jobs: mpsc::Sender<Job>,
+        key: Arc<SigningKey>,
         clock: Clock,
     ) -> Self {
         Self {
@@ -79,6 +86,7 @@ impl Sessions {
             database,
             store,
             jobs,
+            key,
             clock,
             changed: Arc::default(),
             next_connection: AtomicU64::new(0),
@@ -121,6 +129,10 @@ impl Sessions {
         if !bool::from(session.info.resume_key_sha256.ct_eq(&key)) {
             let message = "the session was begun by another publisher; begin a new one";
             return Err(ErrorBody::new(ErrorCode::SessionTaken, message));
+        }
+        if session.info.started_unix_ms != hello.started_unix_ms {
+            let message = "the session began at another time, by its first hello";
+            return Err(ErrorBody::new(ErrorCode::InvalidMessage, message));
         }
         let id = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
         let news = session.news(hello.track);
@@ -198,13 +210,15 @@ impl Sessions {
             }
             if let Some(&status) = unsaved.get(&id) {
                 let (done, outcome) = oneshot::channel();
-                let job = StatusJob {
-                    id,
-                    status,
-                    last_activity_unix_ms: session.last_activity_unix_ms(),
-                    tracks: session.stored_tracks(),
-                    done,
+                let (tracks, last_activity_unix_ms) =
+                    (session.stored_tracks(), session.last_activity_unix_ms());
+                let certificate = match status {
+                    SessionStatus::Completed => {
+                        issue(&self.key, &session.info, &tracks, last_activity_unix_ms)
+                    }
+                    _ => None,
                 };
+                let job = StatusJob { id, status, last_activity_unix_ms, tracks, certificate, done };
                 if self.jobs.send(Job::Status(job)).await.is_ok() {
                     waiting.push((id, outcome));
                 }
@@ -229,6 +243,28 @@ impl Sessions {
         self.live().retain(|id, session| {
             !has_ended(session) || unsaved.contains_key(id) || session.is_connected() || !session.is_settled()
         });
+    }
+
+    /// What certificates are checked with.
+    pub(crate) fn public_key(&self) -> PublicKey {
+        self.key.public()
+    }
+
+    /// The certificate of a session that is complete. Waits for the caretaker where a session just became so.
+    pub(crate) async fn certificate(&self, id: SessionId) -> Result<Option<Signed>, DatabaseError> {
+        let deadline = self.clock.now() + SETTLE_PATIENCE;
+        loop {
+            if let Some(certificate) = self.database.certificate(id).await? {
+                return Ok(Some(certificate));
+            }
+            let is_due =
+                self.find(id).is_some_and(|session| session.view().status == SessionStatus::Completed);
+            if !is_due || self.clock.now() >= deadline {
+                // It may have been stored, and the session let go, since it was asked for.
+                return self.database.certificate(id).await;
+            }
+            tokio::time::sleep(CERTIFICATE_INTERVAL).await;
+        }
     }
 
     /// One session as the API shows it.
@@ -277,6 +313,7 @@ impl Sessions {
             status: SessionStatus::Abandoned,
             last_activity_unix_ms: 0,
             tracks: Vec::new(),
+            certificate: None,
             done,
         };
         let _ = self.jobs.send(Job::Status(job)).await;

@@ -143,7 +143,8 @@ impl LiveSession {
     pub(crate) fn stored_tracks(&self) -> Vec<(Track, StoredTrack)> {
         let stored = |track| {
             let ingest = self.ingest(track);
-            (!ingest.all_params().is_empty()).then(|| (track, ingest.stored().clone()))
+            let params = ingest.all_params().to_vec();
+            (!params.is_empty()).then(|| (track, StoredTrack { params, ..ingest.stored().clone() }))
         };
         Track::ALL.into_iter().filter_map(stored).collect()
     }

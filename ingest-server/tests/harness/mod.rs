@@ -4,8 +4,9 @@
 pub mod encoded;
 pub mod store;
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
@@ -17,11 +18,12 @@ use ingest_server::store::Store;
 use protocol::api::Session;
 use protocol::codec::Params;
 use protocol::control::{Device, Finish, Hello, PublisherMessage, ServerMessage, Welcome};
+use protocol::digest::{UnitDigests, unit_digest};
 use protocol::error::{ErrorBody, ErrorCode};
-use protocol::unit::Unit;
+use protocol::unit::{Unit, decode_message};
 use protocol::{PROTOCOL_VERSION, ResumeKey, SessionId, Track, UnitRanges};
 use tempfile::TempDir;
-use testkit::units::{UnitSource, params};
+use testkit::units::{UnitSource, finish, params};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
@@ -83,7 +85,7 @@ impl TestServer {
         let url = format!("ws://{}{}", self.address(), track.socket_path());
         let (socket, _) =
             soon(tokio_tungstenite::client_async(url.into_client_request().unwrap(), stream)).await.unwrap();
-        Publisher { socket, durable: UnitRanges::new(), notices: Vec::new() }
+        Publisher::over(socket)
     }
 
     /// A connection that has said hello and was welcomed.
@@ -203,15 +205,33 @@ pub struct Publisher<S> {
     pub socket: WebSocketStream<S>,
     /// What was acknowledged on this connection.
     pub durable: UnitRanges,
-    pub notices: Vec<ServerMessage>,
+    /// What it said at first.
+    pub hello: Option<Hello>,
 }
 
+/// What was sent of each track, on whatever connection. Each test is a process of its own.
+static SENT: Mutex<BTreeMap<(SessionId, Track), UnitDigests>> = Mutex::new(BTreeMap::new());
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Publisher<S> {
+    pub fn over(socket: WebSocketStream<S>) -> Self {
+        Self { socket, durable: UnitRanges::new(), hello: None }
+    }
+
     pub async fn say(&mut self, message: &PublisherMessage) {
+        if let PublisherMessage::Hello(hello) = message {
+            self.hello = Some(hello.clone());
+        }
         self.send(Message::text(message.to_json())).await;
     }
 
     pub async fn send(&mut self, message: Message) {
+        if let (Message::Binary(units), Some(hello)) = (&message, &self.hello) {
+            let mut sent = SENT.lock().unwrap();
+            let digests = sent.entry((hello.session, hello.track)).or_default();
+            for unit in decode_message(units.clone()).filter_map(Result::ok) {
+                digests.record(unit.number, unit_digest(hello.track, &unit));
+            }
+        }
         soon(self.socket.send(message)).await.unwrap();
     }
 
@@ -253,10 +273,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Publisher<S> {
 
     /// Ends the track and waits for the server's word.
     pub async fn finish(&mut self, units: u64, lost: UnitRanges) -> (u64, u64) {
-        self.say(&PublisherMessage::Finish(Finish { units, lost })).await;
+        let finish = self.signed_finish(units, lost);
+        self.say(&PublisherMessage::Finish(finish)).await;
+        self.completed().await
+    }
+
+    /// The end of the track as its device signs it.
+    pub fn signed_finish(&self, units: u64, lost: UnitRanges) -> Finish {
+        let hello = self.hello.as_ref().unwrap();
+        let sent = SENT.lock().unwrap();
+        let digests = sent.get(&(hello.session, hello.track)).cloned().unwrap_or_default();
+        finish(hello, units, lost, &digests)
+    }
+
+    /// Waits for the server's word that the track is complete.
+    pub async fn completed(&mut self) -> (u64, u64) {
         loop {
             match self.next().await {
-                ServerMessage::Complete { units, durable_units } => return (units, durable_units),
+                ServerMessage::Complete { units, durable_units, .. } => return (units, durable_units),
                 ServerMessage::Ack { .. } => {}
                 other => panic!("complete was expected: {other:?}"),
             }

@@ -13,14 +13,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("settings", &[]),
     ("xtask", &[]),
     ("media", &["protocol"]),
+    ("signing", &["protocol"]),
     ("capture", &["media"]),
-    ("publisher", &["protocol", "media"]),
-    ("ingest-server", &["protocol", "media", "settings"]),
+    ("publisher", &["protocol", "media", "signing"]),
+    ("ingest-server", &["protocol", "media", "settings", "signing"]),
     ("session", &["capture", "publisher"]),
     ("longtake", &["session", "settings"]),
     // Those that ship to nobody.
     ("fuzz", &["media"]),
-    ("testkit", &["capture", "publisher"]),
+    ("testkit", &["capture", "publisher", "signing"]),
     ("bench", &["capture", "publisher", "ingest-server", "settings", "testkit"]),
     // The shell and its plugins.
     ("app", &["session"]),

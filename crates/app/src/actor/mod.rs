@@ -9,10 +9,12 @@ mod recording;
 mod wishes;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use capture::Inputs;
 use publisher::ServerAddress;
+use signing::SigningKey;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
@@ -40,6 +42,7 @@ pub(crate) struct Beginning {
     pub(crate) choices: Choices,
     pub(crate) overrides: Overrides,
     pub(crate) notices: Vec<Problem>,
+    pub(crate) device_key: Arc<SigningKey>,
     pub(crate) version: String,
 }
 
@@ -64,6 +67,7 @@ pub(crate) struct Actor {
     /// The person wants the window closed once everything is on the server.
     closes_when_complete: bool,
     may_close: watch::Sender<bool>,
+    device_key: Arc<SigningKey>,
     version: String,
     state: watch::Sender<State>,
 }
@@ -71,7 +75,7 @@ pub(crate) struct Actor {
 impl Actor {
     /// Nothing is opened yet.
     pub(crate) fn new(beginning: Beginning, jobs: mpsc::WeakSender<Job>) -> Self {
-        let Beginning { inputs, spool, choices, overrides, notices, version } = beginning;
+        let Beginning { inputs, spool, choices, overrides, notices, device_key, version } = beginning;
         let camera = Slot::new(overrides.camera.as_ref().unwrap_or(&choices.camera));
         let microphone = Slot::new(overrides.microphone.as_ref().unwrap_or(&choices.microphone));
         let state = State {
@@ -103,6 +107,7 @@ impl Actor {
             closing: false,
             closes_when_complete: false,
             may_close: watch::Sender::new(false),
+            device_key,
             version,
             state: watch::Sender::new(state),
         }

@@ -1,5 +1,6 @@
 //! The session that runs, from tap until the server has everything.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use std::{mem, thread};
 
@@ -175,8 +176,8 @@ impl Actor {
         let room = self.overrides.room.as_ref().unwrap_or(&self.choices.room).clone();
         let device = publishing_device(None, &format!("longtake app {}", self.version));
         let started_unix_ms = unix_ms();
-        let identity =
-            Identity::begin(room.clone(), device, started_unix_ms).map_err(|error| Problem::from(&error))?;
+        let identity = Identity::begin(room.clone(), device, started_unix_ms, Arc::clone(&self.device_key))
+            .map_err(|error| Problem::from(&error))?;
         let id = identity.session;
         let mut config = Config::new(address.clone(), identity);
         config.token =

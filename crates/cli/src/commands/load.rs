@@ -10,6 +10,7 @@ use publisher::status::{Counters, Phase};
 use publisher::track::{Identity, PushError};
 use publisher::{Publisher, Report};
 use serde_json::{Value, json};
+use signing::SigningKey;
 use tokio::time::Instant;
 
 use super::{device, finish, publisher_config, runtime, unix_ms};
@@ -52,10 +53,12 @@ async fn load(
     eprintln!("{count} publishers stream to {} for {}", to.server, clock_face(options.duration));
     let cpu = ProcessTime::now();
     let start = Instant::now();
+    // Made-up devices need not be known again.
+    let key = Arc::new(SigningKey::generate().map_err(|error| Failure::Fault(error.to_string()))?);
     let mut publishers = Vec::new();
     let mut streams = Vec::new();
     for index in 0..count {
-        let identity = Identity::begin(to.room.clone(), device(Some("load")), unix_ms())?;
+        let identity = Identity::begin(to.room.clone(), device(Some("load")), unix_ms(), Arc::clone(&key))?;
         let config = publisher_config(&options.server, &to, identity);
         let publisher = Arc::new(Publisher::start(&config, &Track::ALL)?);
         let begin = start + SPREAD * index / count;

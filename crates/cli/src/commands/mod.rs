@@ -5,17 +5,21 @@ pub(crate) mod load;
 pub(crate) mod publish;
 pub(crate) mod resume;
 pub(crate) mod test_connection;
+pub(crate) mod verify;
 mod watch;
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use protocol::control::Device;
 use publisher::{Config, Publisher, Report};
+use signing::{KeyError, SigningKey};
 
-use crate::arguments::ServerOptions;
+use crate::arguments::{KeyFolder, ServerOptions};
 use crate::destination::Destination;
 use crate::exit::Failure;
 use crate::interrupts::Interrupts;
+use crate::screen::Screen;
 
 /// The runtime that the sockets live in. Media threads are capture's own.
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
@@ -61,5 +65,19 @@ async fn finish(publisher: &Publisher, timeout: Duration, interrupts: &mut Inter
         report = publisher.finish() => report,
         () = patience => publisher.report(),
         () = interrupts.reach(count) => publisher.report(),
+    }
+}
+
+/// The key that this device signs with. A folder that cannot be written to must not keep anybody from recording.
+fn device_key(folder: &KeyFolder, screen: &Screen) -> Result<Arc<SigningKey>, Failure> {
+    let fault = |error: KeyError| Failure::Fault(error.to_string());
+    let folder = folder.data_dir.clone().or_else(|| Some(dirs::data_local_dir()?.join("longtake")));
+    let Some(folder) = folder else { return Ok(Arc::new(SigningKey::generate().map_err(fault)?)) };
+    match SigningKey::load_or_create(&folder.join("device.key")) {
+        Ok(key) => Ok(Arc::new(key)),
+        Err(error) => {
+            screen.remark(&format!("{error}; this session is signed with a key of its own"));
+            Ok(Arc::new(SigningKey::generate().map_err(fault)?))
+        }
     }
 }

@@ -14,7 +14,7 @@ use session::{Ended, Feed, answer_keyframe_requests};
 use tokio::sync::mpsc;
 
 use super::watch::Watch;
-use super::{device, finish, publisher_config, runtime, unix_ms};
+use super::{device, device_key, finish, publisher_config, runtime, unix_ms};
 use crate::arguments::PublishOptions;
 use crate::destination::Destination;
 use crate::exit::{Failure, judge};
@@ -40,7 +40,9 @@ pub(crate) fn run(options: PublishOptions) -> Result<(), Failure> {
     let clock = Arc::new(MonotonicClock::start());
     let started_unix_ms = unix_ms();
     let session = open(&options, clock, &screen)?;
-    let mut identity = Identity::begin(to.room.clone(), device(options.name.as_deref()), started_unix_ms)?;
+    let key = device_key(&options.key, &screen)?;
+    let mut identity =
+        Identity::begin(to.room.clone(), device(options.name.as_deref()), started_unix_ms, key)?;
     if let Some(session) = options.session {
         identity.session = session;
     }

@@ -1,15 +1,17 @@
 //! `longtake resume`: send what sessions that ended early have left on this machine.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use publisher::spool::disk::{self, Listing, SpoolError, Unfinished};
 use publisher::{Publisher, Report, ResumeConfig, ServerAddress};
 use serde_json::json;
+use signing::SigningKey;
 use tokio::sync::mpsc;
 
 use super::watch::Watch;
-use super::{finish, runtime};
+use super::{device_key, finish, runtime};
 use crate::arguments::ResumeOptions;
 use crate::destination::Destination;
 use crate::exit::{Failure, judge};
@@ -95,10 +97,11 @@ async fn resume_all(
     mut interrupts: Interrupts,
 ) -> Result<(), Failure> {
     let mut screen = Screen::new(options.json);
+    let key = device_key(&options.key, &screen)?;
     let mut failures = Vec::new();
     for session in sessions {
         let resumed = tokio::select! {
-            resumed = resume(options, folder, to, session, interrupts.clone(), &mut screen) => resumed,
+            resumed = resume(options, folder, to, &key, session, interrupts.clone(), &mut screen) => resumed,
             () = interrupts.reach(1) => {
                 let text = "stopped; what was not sent waits on this device";
                 return Err(Failure::Incomplete(text.to_owned()));
@@ -116,11 +119,12 @@ async fn resume(
     options: &ResumeOptions,
     folder: &Path,
     to: &Destination,
+    key: &Arc<SigningKey>,
     session: &Unfinished,
     mut interrupts: Interrupts,
     screen: &mut Screen,
 ) -> Result<(), Failure> {
-    let config = config(options, to, session);
+    let config = config(options, to, key, session);
     let server = config.server.as_ref().map_or_else(|| session.server.clone(), ServerAddress::to_string);
     screen.resuming(session, &server);
     let publisher = Publisher::resume(folder, session.session, &config)?;
@@ -136,16 +140,22 @@ async fn resume(
         Ok(server) => server.http_url(&path),
         Err(_) => path,
     };
-    screen.finished(&report, session.session, &recording_url);
+    screen.finished(&report, session.session, &recording_url, None);
     judge([&report])
 }
 
 /// Only the server that the token is for is shown it.
-fn config(options: &ResumeOptions, to: &Destination, session: &Unfinished) -> ResumeConfig {
+fn config(
+    options: &ResumeOptions,
+    to: &Destination,
+    key: &Arc<SigningKey>,
+    session: &Unfinished,
+) -> ResumeConfig {
     let is_token_for = options.moved_to.is_some() || to.server.to_string() == session.server;
     ResumeConfig {
         server: options.moved_to.clone(),
         token: to.token.clone().filter(|_| is_token_for),
         own_authority: to.own_authority.clone(),
+        device_key: Arc::clone(key),
     }
 }

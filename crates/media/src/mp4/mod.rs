@@ -5,7 +5,8 @@
 //!   each. An init segment followed by fragments of its track, in any number, plays.
 //! - [`read_fragment`], [`read_init`] and [`walk_segment`] read what this module wrote, and nothing
 //!   else: another writer's boxes are reported as faults.
-//! - [`recording::layout`] describes one seekable MP4 of both tracks around payloads as they are.
+//! - [`recording::layout`] describes one seekable MP4 of both tracks around payloads as they are;
+//!   [`read_recording`] finds the units in it again.
 //!
 //! Track ids are 1 for video and 2 for audio. Decode times are the units' presentation times: the
 //! encoders do not reorder pictures.
@@ -15,12 +16,16 @@ mod fragment;
 mod init;
 mod read;
 pub mod recording;
+mod recording_read;
 mod sample_entry;
+mod unit_runs;
 
 pub use fragment::{MAX_HEAD_BYTES, fragment};
 pub(crate) use fragment::{follows, write_fragment};
 pub use init::init_segment;
 pub use read::{FragmentIndex, InitIndex, SampleEntry, SegmentWalk, read_fragment, read_init, walk_segment};
+pub use recording_read::{BOX_HEADER_BYTES, Contents, StoredUnit, box_head, read_recording};
+pub use unit_runs::UnitRun;
 
 use protocol::Track;
 

@@ -6,6 +6,7 @@ use protocol::codec::{Base64, CodecParameters};
 
 use super::boxes::{BoxView, head, split_box};
 use super::fragment::{KEY_FLAGS, MDAT_HEADER_BYTES};
+use super::recording_read::StoredUnit;
 use super::{BoxName, Mp4Error, track_id};
 use crate::part::MAX_PART_UNITS;
 use crate::time::clock_time_90k;
@@ -44,6 +45,21 @@ pub struct FragmentIndex {
 }
 
 impl FragmentIndex {
+    /// The units of the fragment, which starts at `offset`, when its first one has this number.
+    pub fn units(&self, first_unit: u64, offset: u64) -> impl Iterator<Item = StoredUnit> + '_ {
+        let mut next = (first_unit, self.base_decode_time, offset + u64::from(self.payload_offset));
+        self.samples.iter().map(move |sample| {
+            let (number, media_time, offset) = next;
+            next = (
+                number + 1,
+                media_time.saturating_add(u64::from(sample.duration)),
+                offset + u64::from(sample.bytes),
+            );
+            let (track, key, bytes) = (self.track, sample.key, sample.bytes);
+            StoredUnit { track, number, key, media_time, offset, bytes }
+        })
+    }
+
     /// Ticks of the track's timescale from the first sample's start to the last one's end.
     #[must_use]
     pub fn duration(&self) -> u64 {

@@ -3,6 +3,7 @@
 //! ```text
 //! ftyp
 //! moov                 sample tables of both tracks, one chunk per part
+//! uuid                 the numbers and times of the units (see [`super::UnitRun`])
 //! mdat                 the parts' payloads, interleaved by time
 //! ```
 //!
@@ -25,6 +26,7 @@ use super::Mp4Error;
 use super::fragment::MDAT_HEADER_BYTES;
 use super::read::{FragmentIndex, next_sequence_number};
 use super::sample_entry::{MOVIE_TIMESCALE, sample_entry, trak};
+use super::unit_runs::{self, UnitRun};
 use crate::time::clock_time_90k;
 
 /// `mdat`'s header when its size takes 64 bits.
@@ -35,6 +37,10 @@ const LARGE_MDAT_HEADER_BYTES: usize = 16;
 pub struct RecordedPart {
     /// Which of the track's parameters decode it.
     pub parameters_index: usize,
+    /// The number of its first unit.
+    pub first_unit: u64,
+    /// When that is to be shown, in 1/90000 s since the session's start.
+    pub pts_90k: u64,
     /// What its fragment holds.
     pub index: FragmentIndex,
 }
@@ -64,7 +70,7 @@ pub struct Piece {
 /// A recording: `header`, then each piece's payload in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
-    /// `ftyp`, `moov` and the header of `mdat`.
+    /// Everything in front of the payloads.
     pub header: Bytes,
     /// The payloads in the file's order.
     pub pieces: Vec<Piece>,
@@ -154,6 +160,7 @@ struct Table {
     /// Numbers of the samples at which decoding can start, from 1.
     keys: Vec<u32>,
     runs: Vec<StscEntry>,
+    units: Vec<UnitRun>,
     left_out_units: u64,
 }
 
@@ -170,6 +177,7 @@ impl Table {
             durations: Vec::new(),
             keys: Vec::new(),
             runs: Vec::new(),
+            units: Vec::new(),
             left_out_units: 0,
         };
         // Sample entries by the parameters' index; those that no sample uses are not written.
@@ -209,7 +217,7 @@ impl Table {
                     number
                 }
             };
-            table.add(at, index, entry_number, &mut clock)?;
+            table.add(at, part, entry_number, &mut clock)?;
         }
         if let Some(last) = clock.last {
             push_duration(&mut table.durations, last.duration)?;
@@ -222,11 +230,12 @@ impl Table {
     /// Appends one part as a chunk.
     fn add(
         &mut self,
-        part: usize,
-        index: &FragmentIndex,
+        at_part: usize,
+        part: &RecordedPart,
         entry_number: u32,
         clock: &mut SampleClock,
     ) -> Result<(), Mp4Error> {
+        let index = &part.index;
         let mut start = index.base_decode_time;
         for (at, sample) in index.samples.iter().enumerate() {
             if let Some(duration) = clock.start_sample(start, sample.duration) {
@@ -238,11 +247,21 @@ impl Table {
             }
             if at == 0 {
                 let start_90k = clock.last.map_or(0, |last| clock_time_90k(self.track, last.start));
-                self.chunks.push(Chunk { part, bytes: index.payload_bytes, start_90k, offset: 0 });
+                self.chunks.push(Chunk { part: at_part, bytes: index.payload_bytes, start_90k, offset: 0 });
             }
             start = start.saturating_add(u64::from(sample.duration));
         }
         let samples_per_chunk = index.samples.len() as u32;
+        match self.units.last_mut() {
+            Some(run) if run.first_unit + u64::from(run.units) == part.first_unit => {
+                run.units = run.units.saturating_add(samples_per_chunk);
+            }
+            _ => self.units.push(UnitRun {
+                first_unit: part.first_unit,
+                units: samples_per_chunk,
+                pts_90k: part.pts_90k,
+            }),
+        }
         let run_goes_on = self.runs.last().is_some_and(|run| {
             (run.samples_per_chunk, run.sample_description_index) == (samples_per_chunk, entry_number)
         });
@@ -304,7 +323,7 @@ fn push_duration(durations: &mut Vec<SttsEntry>, duration: u32) -> Result<(), Mp
     Ok(())
 }
 
-/// `ftyp`, `moov` and the header of an `mdat` of `payload_bytes`.
+/// Everything up to the payloads: the last is the header of an `mdat` of `payload_bytes`.
 fn header(
     tables: &[Table],
     base_90k: u64,
@@ -352,6 +371,7 @@ fn header(
     let mut bytes = Vec::new();
     ftyp.encode(&mut bytes).map_err(Mp4Error::Encoding)?;
     moov.encode(&mut bytes).map_err(Mp4Error::Encoding)?;
+    unit_runs::write(tables.iter().map(|table| (table.track, &table.units[..])), &mut bytes)?;
     match u32::try_from(payload_bytes + MDAT_HEADER_BYTES as u64) {
         Ok(mdat_bytes) => {
             bytes.extend_from_slice(&mdat_bytes.to_be_bytes());

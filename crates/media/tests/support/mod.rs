@@ -128,7 +128,12 @@ impl Stored {
         });
         for part in parts(self.track.track, units) {
             let index = read_fragment(&part.fragment).unwrap();
-            self.track.parts.push(RecordedPart { parameters_index, index });
+            self.track.parts.push(RecordedPart {
+                parameters_index,
+                first_unit: part.first_unit,
+                pts_90k: part.pts_90k,
+                index,
+            });
             self.parts.push(part);
         }
         self

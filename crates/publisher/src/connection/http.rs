@@ -2,8 +2,10 @@
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderValue, USER_AGENT};
+use http::response::Parts;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use protocol::Secret;
@@ -34,13 +36,14 @@ pub(super) enum AskError {
     Token,
 }
 
-/// Asks for a path below the server's own. Errors hold neither the token nor anything else that was sent.
-pub(super) async fn ask<S>(
+/// Asks for a path below the server's own; gives the head of the answer, and the body as it comes while the driver is
+/// held. Errors hold neither the token nor anything else that was sent.
+pub(super) async fn begin<S>(
     stream: S,
     server: &ServerAddress,
     path: &str,
     token: Option<&Secret>,
-) -> Result<Answer, AskError>
+) -> Result<(Driver, Parts, Incoming), AskError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -61,9 +64,23 @@ where
         headers.insert(AUTHORIZATION, bearer);
     }
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // Dropped with this future, and with it the connection.
-    let _driver = Driver(tokio::spawn(connection));
+    // Dropped with the answer, and with it the connection.
+    let driver = Driver(tokio::spawn(connection));
     let (head, body) = sender.send_request(request).await?.into_parts();
+    Ok((driver, head, body))
+}
+
+/// Asks for a path below the server's own, and takes the whole answer, which is short.
+pub(super) async fn ask<S>(
+    stream: S,
+    server: &ServerAddress,
+    path: &str,
+    token: Option<&Secret>,
+) -> Result<Answer, AskError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (_driver, head, body) = begin(stream, server, path, token).await?;
     let body = match Limited::new(body, MAX_BODY_BYTES).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) => {
@@ -74,7 +91,7 @@ where
 }
 
 /// The task that moves a connection's bytes.
-struct Driver(tokio::task::JoinHandle<hyper::Result<()>>);
+pub(super) struct Driver(tokio::task::JoinHandle<hyper::Result<()>>);
 
 impl Drop for Driver {
     fn drop(&mut self) {

@@ -1,5 +1,6 @@
 //! A test of the connection: what stands between this device and the server, found step by step.
 
+mod download;
 mod error;
 mod http;
 mod tls;
@@ -21,6 +22,7 @@ use crate::address::ServerAddress;
 use crate::tls::client_config;
 use crate::track::printable;
 
+pub use download::{DownloadError, download};
 pub use error::ConnectionError;
 use http::{Answer, AskError, ask};
 

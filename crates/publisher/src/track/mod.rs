@@ -18,7 +18,7 @@
 //!    within the live lane, and codec parameters before the units that need them. The live lane comes first; it
 //!    starts at a key unit, and is never further behind than [`Pace::live_backlog`].
 //! 4. Every event, and after the last unit the `finish`, is written again after every `welcome`, until
-//!    `complete`.
+//!    `complete`. It says what is known when it is written, and is written anew when that changes.
 //! 5. Units in flight (written, not acknowledged) stay within [`Pace::in_flight_bytes`], and bytes under way
 //!    (written, not arrived) within a window that keeps queues on the path short, except that one message may always be.
 //! 6. At most one connection exists: `Connect` comes only after the former one is closed or
@@ -32,12 +32,15 @@ mod machine;
 mod refusal;
 mod window;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use protocol::digest::TrackDigest;
 use protocol::error::ErrorBody;
 use protocol::unit::UnitError;
 use protocol::{ResumeKey, RoomName, SessionId, Track, control::Device};
+use signing::SigningKey;
 
 pub use machine::TrackMachine;
 pub(crate) use refusal::{printable, shown};
@@ -56,6 +59,8 @@ pub struct Identity {
     pub device: Device,
     /// The wall clock at the session's start, in ms since 1970.
     pub started_unix_ms: u64,
+    /// What the device signs its word on a track's end with.
+    pub device_key: Arc<SigningKey>,
 }
 
 /// The times and sizes that a track's socket keeps to.
@@ -182,6 +187,8 @@ pub struct Completion {
     pub units: u64,
     /// Units that are durable on the server.
     pub durable_units: u64,
+    /// The digest that server and device agree on; none for a track that the server never heard of.
+    pub digest: Option<TrackDigest>,
 }
 
 impl Completion {

@@ -137,7 +137,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
             }
         };
         let durable_units = finish.units - finish.lost.count();
-        self.say(&ServerMessage::Complete { units: finish.units, durable_units }).await;
+        self.say(&ServerMessage::Complete { units: finish.units, durable_units, digest: finish.digest })
+            .await;
         // The publisher closes.
         while let Some(Ok(_)) = self.web_socket.next().await {}
         self.units

@@ -6,10 +6,12 @@ use std::time::Duration;
 use fastrand::Rng;
 use ingest_server::ingest::{Record, StoredTrack, Ticket};
 use media::mp4::read_fragment;
+use protocol::certificate::excluded;
 use protocol::codec::{CodecParameters, Params};
+use protocol::digest::UnitDigests;
 use protocol::error::{ErrorBody, ErrorCode};
 use protocol::unit::Unit;
-use protocol::{UnitRange, UnitRanges};
+use protocol::{Track, UnitRange, UnitRanges};
 use testkit::network::between;
 
 /// What is wrong with the server on purpose, to prove that the checks see it.
@@ -44,8 +46,11 @@ impl Made {
 /// One track's recordings: durable ones, and those on their way.
 #[derive(Debug)]
 pub(crate) struct Disk {
+    track: Track,
     fault: Fault,
     stored: StoredTrack,
+    /// What the rows of the stored parts hold.
+    digests: UnitDigests,
     waiting: VecDeque<Waiting>,
     free_at: Duration,
     /// Until then every write fails: the disk is full.
@@ -61,14 +66,16 @@ struct Waiting {
 }
 
 impl Disk {
-    pub(crate) fn new(rng: &mut Rng, fault: Fault, until: Duration) -> Self {
+    pub(crate) fn new(rng: &mut Rng, track: Track, fault: Fault, until: Duration) -> Self {
         let full = (rng.u8(0..8) == 0).then(|| {
             let start = between(rng, Duration::ZERO, until);
             (start, start + between(rng, Duration::from_millis(100), Duration::from_secs(10)))
         });
         Self {
+            track,
             fault,
             stored: StoredTrack::default(),
+            digests: UnitDigests::new(),
             waiting: VecDeque::new(),
             free_at: Duration::ZERO,
             full,
@@ -123,8 +130,7 @@ impl Disk {
                 let error = ErrorBody::new(ErrorCode::StorageUnavailable, "the disk is full");
                 outcomes.push((ticket, Err(error)));
             } else {
-                self.keep(record, made);
-                outcomes.push((ticket, Ok(())));
+                outcomes.push((ticket, self.keep(record, made)));
             }
         }
         outcomes
@@ -137,13 +143,13 @@ impl Disk {
         let waiting = std::mem::take(&mut self.waiting);
         if !full {
             for waiting in waiting.into_iter().take(kept) {
-                self.keep(waiting.record, made);
+                self.keep(waiting.record, made).ok();
             }
         }
         self.free_at = now;
     }
 
-    fn keep(&mut self, record: Record, made: &Made) {
+    fn keep(&mut self, record: Record, made: &Made) -> Result<(), ErrorBody> {
         match record {
             Record::Opened { params, .. } => self.stored.params = params,
             Record::Params(params) => {
@@ -152,7 +158,18 @@ impl Disk {
                 self.stored.params.sort_by_key(|params| params.from_unit);
             }
             Record::Event(event) => self.stored.put_event(event),
-            Record::Finish(finish) => self.stored.finish = Some(finish),
+            Record::Finish(finish) => {
+                self.stored.finish = Some(finish);
+                self.stored.is_proven = false;
+            }
+            Record::Proof(finish) => {
+                let excluded = excluded(&finish.lost, &finish.unwitnessed);
+                let digest = self.digests.track_digest(self.track, finish.units, &excluded);
+                if digest != Some(finish.digest) {
+                    return Err(ErrorBody::new(ErrorCode::DigestMismatch, "the digests differ"));
+                }
+                self.stored.is_proven |= self.stored.finish.as_ref() == Some(&finish);
+            }
             Record::Seal => {}
             Record::Part(record) => {
                 let part = record.part;
@@ -164,7 +181,7 @@ impl Disk {
                     );
                 }
                 if self.fault == Fault::ForgetsParts && part.first_unit % 7 == 3 {
-                    return;
+                    return Ok(());
                 }
                 for number in [units.first, units.last] {
                     let parameters = made.parameters(number);
@@ -177,9 +194,13 @@ impl Disk {
                     *last ^= 1;
                 }
                 check_fragment(&fragment, &made.units[units.first as usize..=units.last as usize]);
+                for (number, digest) in (units.first..).zip(part.digests.iter().copied()) {
+                    self.digests.record(number, digest);
+                }
                 self.stored.insert(units, part.payload_bytes, part.pts_90k, part.end_90k());
             }
         }
+        Ok(())
     }
 }
 

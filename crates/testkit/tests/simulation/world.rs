@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,12 +11,13 @@ use ingest_server::ingest::{ConnectionId, TrackIngest, TrackSettings, Transmit};
 use media::part::PartLimits;
 use protocol::codec::{CodecParameters, Params};
 use protocol::control::{Device, EventKind, Limits, PublisherMessage, ServerMessage};
+use protocol::digest::{UnitDigests, unit_digest};
 use protocol::limits::{MAX_MESSAGE_BYTES, MAX_UNIT_BYTES};
 use protocol::{ResumeKey, SessionId, Track};
 use publisher::spool::{MemorySpool, Overflow};
 use publisher::track::{Command, ConnectFailure, Identity, Message, Pace, SocketEvent, TrackMachine};
 use testkit::network::{Path, Weather, between};
-use testkit::units::{UnitSource, params};
+use testkit::units::{UnitSource, device_key, params};
 
 use crate::disk::{Disk, Fault, Made};
 
@@ -159,6 +161,7 @@ impl TrackWorld {
             room: "simulation".parse().unwrap(),
             device: Device { name: "test".into(), platform: "virtual".into(), app: "testkit".into() },
             started_unix_ms: 1_700_000_000_000,
+            device_key: Arc::new(device_key()),
         };
         let pace = Pace { in_flight_bytes: rng.u64(8_192..400_000), ..Pace::of(track) };
         let machine = TrackMachine::new(
@@ -177,7 +180,7 @@ impl TrackWorld {
                 idle_ms: 15_000,
             },
         };
-        let disk = Disk::new(&mut rng, fault, until);
+        let disk = Disk::new(&mut rng, track, fault, until);
         let mut world = Self {
             track,
             weather,
@@ -549,6 +552,19 @@ impl TrackWorld {
             "invariant: the durable ones are counted"
         );
         assert!(stored.is_complete(), "invariant: the server knows that the track is complete");
+        let present = self.made.units.iter().filter(|unit| stored.durable.contains(unit.number));
+        let digests: UnitDigests = present.map(|unit| (unit.number, unit_digest(self.track, unit))).collect();
+        let gaps = stored.durable.gaps_below(self.last_unit);
+        assert_eq!(
+            completion.digest,
+            digests.track_digest(self.track, self.last_unit, &gaps),
+            "invariant: both agree on the digest of what is durable"
+        );
+        assert_eq!(
+            stored.finish.as_ref().map(|finish| &finish.lost),
+            Some(&gaps),
+            "invariant: the gaps are named"
+        );
         let lost = self.machine.status().counters.lost_units;
         assert_eq!(
             stored.durable.gaps_below(self.last_unit).count(),

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt as _};
-use protocol::SessionId;
+use protocol::certificate::Signed;
+use protocol::digest::UnitDigests;
+use protocol::{SessionId, Track};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
@@ -106,6 +108,14 @@ impl Database for SqliteDatabase {
 
     fn parts(&self, id: SessionId) -> BoxFuture<'_, Result<Vec<PartRow>, DatabaseError>> {
         read::parts(&self.readers, id).boxed()
+    }
+
+    fn digests(&self, id: SessionId, track: Track) -> BoxFuture<'_, Result<UnitDigests, DatabaseError>> {
+        read::digests(&self.readers, id, track).boxed()
+    }
+
+    fn certificate(&self, id: SessionId) -> BoxFuture<'_, Result<Option<Signed>, DatabaseError>> {
+        read::certificate(&self.readers, id).boxed()
     }
 
     fn version(&self, id: SessionId) -> BoxFuture<'_, Result<Option<PartsVersion>, DatabaseError>> {

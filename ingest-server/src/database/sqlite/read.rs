@@ -1,9 +1,11 @@
 //! Rows back as values.
 
 use protocol::api::SessionStatus;
+use protocol::certificate::Signed;
 use protocol::codec::Params;
-use protocol::control::{Device, Finish};
-use protocol::{SessionId, Track, UnitRange};
+use protocol::control::Device;
+use protocol::digest::UnitDigests;
+use protocol::{Hex, SessionId, Track, UnitRange};
 use serde::de::DeserializeOwned;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqlitePool};
@@ -82,9 +84,9 @@ async fn with_tracks(
     for row in rows {
         let track = track_of(&row)?;
         let mut stored = StoredTrack::default();
-        if let Some(units) = row.try_get::<Option<i64>, _>("finish_units")? {
-            let lost = row.try_get::<Option<String>, _>("lost")?.unwrap_or_else(|| "[]".to_owned());
-            stored.finish = Some(Finish { units: units as u64, lost: json(&lost)? });
+        if let Some(finish) = row.try_get::<Option<String>, _>("finish")? {
+            stored.finish = Some(json(&finish)?);
+            stored.is_proven = row.try_get("is_proven")?;
         }
         if totals == Totals::Parts {
             count_parts(pool, id, track, &mut stored).await?;
@@ -205,6 +207,46 @@ pub(super) async fn parts(pool: &SqlitePool, id: SessionId) -> Result<Vec<PartRo
             })
         })
         .collect()
+}
+
+pub(super) async fn digests(
+    pool: &SqlitePool,
+    id: SessionId,
+    track: Track,
+) -> Result<UnitDigests, DatabaseError> {
+    let rows = sqlx::query(
+        "SELECT first_unit, unit_count, digests FROM part WHERE session_id = ? AND track = ? ORDER BY first_unit",
+    )
+    .bind(&id.as_bytes()[..])
+    .bind(track.name())
+    .fetch_all(pool)
+    .await?;
+    let mut all = UnitDigests::new();
+    for row in rows {
+        let first_unit = number(&row, "first_unit")?;
+        let (digests, rest) = row.try_get::<&[u8], _>("digests")?.as_chunks::<16>();
+        if !rest.is_empty() || digests.len() as u64 != number(&row, "unit_count")? {
+            return Err(DatabaseError::Broken("list of digests"));
+        }
+        for (at, digest) in digests.iter().enumerate() {
+            all.record(first_unit + at as u64, Hex(*digest));
+        }
+    }
+    Ok(all)
+}
+
+pub(super) async fn certificate(pool: &SqlitePool, id: SessionId) -> Result<Option<Signed>, DatabaseError> {
+    let row = sqlx::query("SELECT statement, key, signature FROM certificate WHERE session_id = ?")
+        .bind(&id.as_bytes()[..])
+        .fetch_optional(pool)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let broken = |_| DatabaseError::Broken("certificate");
+    Ok(Some(Signed {
+        statement: row.try_get("statement")?,
+        key: row.try_get::<&str, _>("key")?.parse().map_err(broken)?,
+        signature: row.try_get::<&str, _>("signature")?.parse().map_err(broken)?,
+    }))
 }
 
 pub(super) async fn version(pool: &SqlitePool, id: SessionId) -> Result<Option<PartsVersion>, DatabaseError> {

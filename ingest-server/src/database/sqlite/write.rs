@@ -1,6 +1,8 @@
 //! Changes as statements. SQLite's integers are signed: numbers above 2⁶³ come back as they went in, by their bits.
 
+use protocol::certificate::Signed;
 use protocol::codec::Params;
+use protocol::digest::UnitDigest;
 use protocol::{SessionId, Track};
 use serde::Serialize;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
@@ -33,33 +35,47 @@ pub(super) async fn apply(db: &mut SqliteConnection, changes: &[Change]) -> Resu
                 .await?;
             }
             Change::Finish(id, track, finish) => {
-                sqlx::query("UPDATE track SET finish_units = ?, lost = ? WHERE session_id = ? AND track = ?")
-                    .bind(finish.units as i64)
-                    .bind(json(&finish.lost)?)
+                sqlx::query("UPDATE track SET finish = ?, is_proven = 0 WHERE session_id = ? AND track = ?")
+                    .bind(json(finish)?)
                     .bind(&id.as_bytes()[..])
                     .bind(track.name())
                     .execute(&mut *db)
                     .await?;
+                put_certificate(db, *id, None).await?;
+            }
+            Change::Proven(id, track, finish) => {
+                let sql = "UPDATE track SET is_proven = 1 WHERE session_id = ? AND track = ? AND finish = ?";
+                sqlx::query(sql)
+                    .bind(&id.as_bytes()[..])
+                    .bind(track.name())
+                    .bind(json(finish)?)
+                    .execute(&mut *db)
+                    .await?;
             }
             Change::Segment(segment) => put_segment(db, segment).await?,
-            Change::Part(first) => {
+            Change::Part { row, digests } => {
                 // Parts in a row share one statement.
-                let mut rows = vec![first];
-                while let Some(Change::Part(row)) = changes.get(at) {
-                    rows.push(row);
+                let mut rows = vec![(row, digests)];
+                while let Some(Change::Part { row, digests }) = changes.get(at) {
+                    rows.push((row, digests));
                     at += 1;
                 }
                 for rows in rows.chunks(PARTS_PER_STATEMENT) {
                     put_parts(db, rows).await?;
                 }
             }
-            Change::Status { id, status, last_activity_unix_ms, tracks } => {
-                sqlx::query("UPDATE session SET status = ?, last_activity_unix_ms = ? WHERE id = ?")
-                    .bind(status.name())
-                    .bind(*last_activity_unix_ms as i64)
-                    .bind(&id.as_bytes()[..])
-                    .execute(&mut *db)
-                    .await?;
+            Change::Status { id, status, last_activity_unix_ms, tracks, certificate } => {
+                let updated =
+                    sqlx::query("UPDATE session SET status = ?, last_activity_unix_ms = ? WHERE id = ?")
+                        .bind(status.name())
+                        .bind(*last_activity_unix_ms as i64)
+                        .bind(&id.as_bytes()[..])
+                        .execute(&mut *db)
+                        .await?;
+                // A session that was deleted meanwhile has no certificate either.
+                if updated.rows_affected() > 0 {
+                    put_certificate(db, *id, certificate.as_ref()).await?;
+                }
                 for (track, stored) in tracks {
                     put_totals(db, *id, *track, stored).await?;
                 }
@@ -98,6 +114,9 @@ async fn opened(
     .bind(reopens)
     .execute(&mut *db)
     .await?;
+    if reopens {
+        put_certificate(db, info.id, None).await?;
+    }
     sqlx::query("INSERT INTO track (session_id, track) VALUES (?, ?) ON CONFLICT DO NOTHING")
         .bind(&info.id.as_bytes()[..])
         .bind(track.name())
@@ -140,12 +159,15 @@ async fn put_segment(db: &mut SqliteConnection, segment: &SegmentRow) -> Result<
     Ok(())
 }
 
-async fn put_parts(db: &mut SqliteConnection, rows: &[&PartRow]) -> Result<(), DatabaseError> {
+async fn put_parts(
+    db: &mut SqliteConnection,
+    rows: &[(&PartRow, &Vec<UnitDigest>)],
+) -> Result<(), DatabaseError> {
     let mut query = QueryBuilder::<Sqlite>::new(
         "INSERT OR REPLACE INTO part (session_id, track, first_unit, unit_count, segment_first_unit, offset_bytes,
-         length_bytes, payload_bytes, pts_90k, duration_90k, key, crc32, capture_us, stored_unix_ms) ",
+         length_bytes, payload_bytes, pts_90k, duration_90k, key, crc32, capture_us, stored_unix_ms, digests) ",
     );
-    query.push_values(rows, |mut values, row| {
+    query.push_values(rows, |mut values, (row, digests)| {
         values
             .push_bind(row.segment.session.as_bytes().to_vec())
             .push_bind(row.segment.track.name())
@@ -160,7 +182,8 @@ async fn put_parts(db: &mut SqliteConnection, rows: &[&PartRow]) -> Result<(), D
             .push_bind(row.key)
             .push_bind(row.crc32)
             .push_bind(row.capture_us as i64)
-            .push_bind(row.stored_unix_ms as i64);
+            .push_bind(row.stored_unix_ms as i64)
+            .push_bind(digests.iter().flat_map(|digest| digest.0).collect::<Vec<u8>>());
     });
     query.build().execute(&mut *db).await?;
     Ok(())
@@ -182,6 +205,29 @@ async fn put_totals(
     .bind(stored.end_90k.map(|pts| pts as i64))
     .bind(&id.as_bytes()[..])
     .bind(track.name())
+    .execute(&mut *db)
+    .await?;
+    Ok(())
+}
+
+/// Replaces a session's certificate, or removes it.
+async fn put_certificate(
+    db: &mut SqliteConnection,
+    id: SessionId,
+    certificate: Option<&Signed>,
+) -> Result<(), DatabaseError> {
+    let Some(Signed { statement, key, signature }) = certificate else {
+        let sql = "DELETE FROM certificate WHERE session_id = ?";
+        sqlx::query(sql).bind(&id.as_bytes()[..]).execute(&mut *db).await?;
+        return Ok(());
+    };
+    sqlx::query(
+        "INSERT OR REPLACE INTO certificate (session_id, statement, key, signature) VALUES (?, ?, ?, ?)",
+    )
+    .bind(&id.as_bytes()[..])
+    .bind(statement)
+    .bind(key.to_string())
+    .bind(signature.to_string())
     .execute(&mut *db)
     .await?;
     Ok(())
@@ -217,6 +263,7 @@ pub(super) async fn delete(
     let id = &id.as_bytes()[..];
     // Without an index on the referring columns, cascades would scan; each table is emptied by its own key.
     for statement in [
+        "DELETE FROM certificate WHERE session_id = ?",
         "DELETE FROM part WHERE session_id = ?",
         "DELETE FROM segment WHERE session_id = ?",
         "DELETE FROM event WHERE session_id = ?",

@@ -95,7 +95,7 @@ parameters: CodecParameters, };
 /**
  * Why something was refused or failed. The JSON form is snake case.
  */
-export type ErrorCode = "unauthorized" | "forbidden_origin" | "bad_request" | "not_found" | "unsupported_version" | "unknown_message" | "invalid_message" | "too_large" | "track_mismatch" | "session_taken" | "superseded" | "session_ended" | "invalid_unit" | "unit_out_of_range" | "invalid_params" | "too_many_sessions" | "rate_limited" | "idle_timeout" | "storage_unavailable" | "shutting_down" | "internal";
+export type ErrorCode = "unauthorized" | "forbidden_origin" | "bad_request" | "not_found" | "unsupported_version" | "unknown_message" | "invalid_message" | "too_large" | "track_mismatch" | "session_taken" | "superseded" | "session_ended" | "invalid_unit" | "unit_out_of_range" | "invalid_params" | "digest_mismatch" | "too_many_sessions" | "rate_limited" | "idle_timeout" | "storage_unavailable" | "shutting_down" | "internal";
 
 /**
  * The public form of every error: in the API's bodies and in the socket's `error` message.
@@ -231,7 +231,23 @@ units: number,
 /**
  * Units that the publisher has given up and will never send.
  */
-lost: UnitRanges, };
+lost: UnitRanges, 
+/**
+ * Units that the server holds and of which the publisher has lost the digests, in a power cut; else empty.
+ */
+unwitnessed: UnitRanges, 
+/**
+ * The digest of all units but those in `lost` and `unwitnessed`.
+ */
+digest: string, 
+/**
+ * The device's key.
+ */
+device_key: string, 
+/**
+ * The device's signature of the [`DeviceStatement`] that these fields make.
+ */
+signature: string, };
 
 /**
  * What a publisher says.
@@ -296,7 +312,11 @@ units: number,
 /**
  * Units that are durable.
  */
-durable_units: number, } | { "type": "error" } & ErrorBody;
+durable_units: number, 
+/**
+ * The digest of what the server holds; it is the one in `finish`.
+ */
+digest: string, } | { "type": "error" } & ErrorBody;
 
 /**
  * Where a session is in its life.

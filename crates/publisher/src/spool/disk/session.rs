@@ -11,6 +11,7 @@ use protocol::control::{Device, Event};
 use protocol::unit::Unit;
 use protocol::{ResumeKey, RoomName, SessionId, Track, UnitRanges};
 use serde::{Deserialize, Serialize};
+use signing::SigningKey;
 
 use super::files::{Files, Folder, make_private_folder, private, sync_folder};
 use super::index::Index;
@@ -49,13 +50,14 @@ pub(super) struct About {
 }
 
 impl About {
-    pub(super) fn identity(&self) -> Identity {
+    pub(super) fn identity(&self, device_key: &Arc<SigningKey>) -> Identity {
         Identity {
             session: self.session,
             resume_key: self.resume_key.clone(),
             room: self.room.clone(),
             device: self.device.clone(),
             started_unix_ms: self.started_unix_ms,
+            device_key: Arc::clone(device_key),
         }
     }
 
@@ -175,7 +177,11 @@ impl SessionFolder {
     ///
     /// # Errors
     /// [`SpoolError`]: another program owns it, or it cannot be read.
-    pub(crate) fn reopen(folder: &Path, session: SessionId) -> Result<Reopened, SpoolError> {
+    pub(crate) fn reopen(
+        folder: &Path,
+        session: SessionId,
+        device_key: &Arc<SigningKey>,
+    ) -> Result<Reopened, SpoolError> {
         let path = folder.join(session.to_string());
         let about = About::read(&path)?;
         let lock = Arc::new(own(&path)?);
@@ -204,7 +210,7 @@ impl SessionFolder {
             tracks.push((track, RecoveredTrack { params, events, units, given_up, end_90k, spool }));
         }
         let folder = Self::with(path, lock, files, logs)?;
-        Ok(Reopened { folder, identity: about.identity(), server: about.server, tracks })
+        Ok(Reopened { folder, identity: about.identity(device_key), server: about.server, tracks })
     }
 
     fn with(

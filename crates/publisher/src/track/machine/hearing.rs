@@ -1,7 +1,8 @@
 //! What the server says, and what follows from it.
 
 use protocol::UnitRanges;
-use protocol::control::{ControlError, EventKind, ServerMessage, Welcome};
+use protocol::control::{ControlError, EventKind, Finish, ServerMessage, Welcome};
+use protocol::digest::TrackDigest;
 use protocol::error::{ErrorBody, ErrorCode};
 
 use super::super::lanes::Lanes;
@@ -32,8 +33,8 @@ impl TrackMachine {
                 self.welcome(welcome, params_told)
             }
             ServerMessage::Ack { durable } if welcomed => self.ack(&durable),
-            ServerMessage::Complete { units, durable_units } if welcomed => {
-                self.complete(units, durable_units)
+            ServerMessage::Complete { units, durable_units, digest } if welcomed => {
+                self.complete(units, durable_units, digest)
             }
             ServerMessage::KeyframeRequest {} => self.tell(Tell::KeyframeRequest),
             ServerMessage::Viewers { count } => self.tell(Tell::Viewers(count)),
@@ -111,10 +112,11 @@ impl TrackMachine {
         self.spool.forget(durable);
     }
 
-    fn complete(&mut self, units: u64, durable_units: u64) {
+    fn complete(&mut self, units: u64, durable_units: u64, digest: TrackDigest) {
         let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &mut self.state else { return };
-        let finish =
-            welcomed.finish_written.take().filter(|finish| finish.units == units && durable_units <= units);
+        let is_ours =
+            |finish: &Finish| finish.units == units && finish.digest == digest && durable_units <= units;
+        let finish = welcomed.finish_written.take().filter(is_ours);
         let Some(finish) = finish else {
             return self.drop_link("the server completed something else than this track".to_owned());
         };
@@ -122,6 +124,6 @@ impl TrackMachine {
         self.absorb(&finish.lost.gaps_below(units));
         self.offline = None;
         self.commands.push_back(Command::Disconnect);
-        self.state = State::Complete(Completion { units, durable_units });
+        self.state = State::Complete(Completion { units, durable_units, digest: Some(digest) });
     }
 }

@@ -1,15 +1,17 @@
 //! What is written to the socket: hello, units, events of losses, finish.
 
 use bytes::BytesMut;
-use protocol::PROTOCOL_VERSION;
+use protocol::certificate::excluded;
 use protocol::control::{EventKind, Finish, Hello, PublisherMessage};
+use protocol::digest::unit_digest;
 use protocol::error::{ErrorBody, ErrorCode};
 use protocol::limits::{MAX_RANGES, MAX_UNITS_PER_MESSAGE};
 use protocol::unit::Lane;
+use protocol::{Hex, PROTOCOL_VERSION, UnitRanges};
 
 use super::super::link::{Link, Stage};
 use super::super::losses::coarser;
-use super::super::{Message, Tell};
+use super::super::{Identity, Message, Tell};
 use super::{State, TrackMachine};
 
 impl TrackMachine {
@@ -66,6 +68,10 @@ impl TrackMachine {
             else {
                 break;
             };
+            // What an earlier program has left is seen here for the first time.
+            if self.digests.get(unit.number).is_none() {
+                self.digests.record(unit.number, unit_digest(self.track, &unit));
+            }
             let more_bytes = unit.encoded_bytes();
             let payload_bytes = unit.payload.len();
             if more_bytes > message_bytes || payload_bytes > welcomed.limits.unit_bytes as usize {
@@ -119,23 +125,47 @@ impl TrackMachine {
         if !self.finished || welcomed.lanes.has_more(&*self.spool) {
             return None;
         }
+        let unwitnessed = coarser(&self.unwitnessed(), MAX_RANGES / 2);
+        let room = MAX_RANGES - unwitnessed.as_slice().len();
         let mut lost = self.lost();
-        if lost.as_slice().len() > MAX_RANGES {
+        if lost.as_slice().len() > room {
             // A coarser list also names units between its ranges: it waits until those are durable.
             if self.spool.backlog().units > 0 {
                 return None;
             }
-            lost = coarser(&lost, MAX_RANGES);
+            lost = coarser(&lost, room);
         }
-        let finish = Finish { units: self.next_number, lost };
-        let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &mut self.state else {
+        let is_news = |written: &Finish| (&written.lost, &written.unwitnessed) != (&lost, &unwitnessed);
+        let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &self.state else {
             return None;
         };
-        if welcomed.finish_written.as_ref() == Some(&finish) {
+        if !welcomed.finish_written.as_ref().is_none_or(is_news) {
             return None;
         }
-        welcomed.finish_written = Some(finish.clone());
-        Some(Message::Text(PublisherMessage::Finish(finish).to_json()))
+        let finish = self.signed_finish(lost, unwitnessed)?;
+        let text = PublisherMessage::Finish(finish.clone()).to_json();
+        if let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &mut self.state {
+            welcomed.finish_written = Some(finish);
+        }
+        Some(Message::Text(text))
+    }
+
+    /// The units that the server holds and whose digests are not known here.
+    fn unwitnessed(&self) -> UnitRanges {
+        let mut others = self.digests.numbers();
+        others.extend(&self.durable.gaps_below(self.next_number));
+        others.gaps_below(self.next_number)
+    }
+
+    /// None only if a unit that waits in the spool were without a digest.
+    fn signed_finish(&self, lost: UnitRanges, unwitnessed: UnitRanges) -> Option<Finish> {
+        let Identity { session, started_unix_ms, device_key, .. } = &self.identity;
+        let units = self.next_number;
+        let digest = self.digests.track_digest(self.track, units, &excluded(&lost, &unwitnessed))?;
+        let (device_key, unsigned) = (device_key.public(), Hex([0; 64]));
+        let finish = Finish { units, lost, unwitnessed, digest, device_key, signature: unsigned };
+        let statement = finish.statement(*session, self.track, *started_unix_ms).to_json();
+        Some(Finish { signature: self.identity.device_key.sign(&statement), ..finish })
     }
 
     /// Turns what was given up into an event, once it is sure and not too often.

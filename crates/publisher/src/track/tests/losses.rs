@@ -20,8 +20,9 @@ fn what_a_full_spool_gives_up_is_counted_told_and_named_in_the_finish() {
     };
     assert_eq!((event.kind, event.at_90k), (EventKind::UnitsLost, 0));
     assert!(event.detail.contains("3 units") && event.detail.contains("0–2"), "{}", event.detail);
-    assert_eq!(*finish, Finish { units: 8, lost: ranges(&[(0, 2)]) });
-    rig.hear(&ServerMessage::Complete { units: 8, durable_units: 5 });
+    assert_eq!((finish.units, &finish.lost), (8, &ranges(&[(0, 2)])));
+    let digest = finish.digest;
+    rig.complete(8, 5, digest);
     assert_eq!(rig.machine.completion().unwrap().lost_units(), 3);
     assert_eq!(rig.machine.status().counters.lost_units, 3);
 }

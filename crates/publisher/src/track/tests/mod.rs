@@ -1,13 +1,15 @@
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::codec::{CodecParameters, Params};
-use protocol::control::{Device, Event, EventKind, Finish, Limits, PublisherMessage, ServerMessage, Welcome};
+use protocol::control::{Device, Event, EventKind, Limits, PublisherMessage, ServerMessage, Welcome};
 use protocol::error::{ErrorBody, ErrorCode};
 use protocol::unit::{Lane, Unit, decode_message};
 use protocol::{ResumeKey, SessionId, Track, UnitRange, UnitRanges};
+use signing::SigningKey;
 
 use super::*;
 use crate::spool::{MemorySpool, Overflow};
@@ -40,6 +42,7 @@ fn unit(number: u64) -> Unit {
     }
 }
 
+mod finishing;
 mod lanes;
 mod losses;
 mod recovered;
@@ -60,6 +63,7 @@ fn identity() -> Identity {
         room: "studio".parse().unwrap(),
         device: Device { name: "Desk".into(), platform: "linux".into(), app: "test".into() },
         started_unix_ms: 1_700_000_000_000,
+        device_key: Arc::new(SigningKey::from_seed([9; 32])),
     }
 }
 
@@ -152,6 +156,11 @@ impl Rig {
             assert_eq!(message, Message::Ping(0));
             self.machine.socket(self.now, SocketEvent::Pong(0));
         }
+    }
+
+    /// The server completes the track with this digest.
+    fn complete(&mut self, units: u64, durable_units: u64, digest: TrackDigest) {
+        self.hear(&ServerMessage::Complete { units, durable_units, digest });
     }
 
     fn ack(&mut self, durable: &[(u64, u64)]) {

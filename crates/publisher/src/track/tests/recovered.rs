@@ -1,5 +1,7 @@
 //! What an earlier program has left of a track.
 
+use protocol::control::Finish;
+
 use super::*;
 use crate::spool::Spool as _;
 use crate::spool::disk::RecoveredTrack;
@@ -49,10 +51,13 @@ fn what_is_left_is_sent_and_the_track_ends_at_its_last_unit() {
     rig.welcome(&[(0, 2), (5, 11), (14, 14)]);
     let (units, control) = rig.written();
     assert_eq!(units, [12, 13, 15, 16, 17, 18, 19]);
-    assert_eq!(finish_of(&control), &Finish { units: 20, lost: ranges(&[(3, 4)]) });
+    let finish = finish_of(&control).clone();
+    assert_eq!((finish.units, &finish.lost), (20, &ranges(&[(3, 4)])));
+    assert_eq!(finish.unwitnessed, ranges(&[(0, 2), (5, 11), (14, 14)]), "what was not read again");
     assert_eq!(events_of(&control), [(0, EventKind::Muted)], "the loss was told before the crash");
-    rig.hear(&ServerMessage::Complete { units: 20, durable_units: 18 });
-    assert_eq!(rig.machine.completion(), Some(Completion { units: 20, durable_units: 18 }));
+    rig.complete(20, 18, finish.digest);
+    let completion = Completion { units: 20, durable_units: 18, digest: Some(finish.digest) };
+    assert_eq!(rig.machine.completion(), Some(completion));
 }
 
 #[test]
@@ -63,7 +68,9 @@ fn units_that_a_power_cut_took_from_the_log_are_the_tracks_when_the_server_has_t
     rig.welcome(&[(0, 24)]);
     let (units, control) = rig.written();
     assert_eq!(units, [0_u64; 0]);
-    assert_eq!(finish_of(&control), &Finish { units: 25, lost: UnitRanges::new() });
+    let finish = finish_of(&control);
+    assert_eq!((finish.units, finish.lost.count()), (25, 0));
+    assert_eq!(finish.unwitnessed, ranges(&[(0, 24)]));
     // The next connection is one like every other.
     rig.cut();
     rig.open();
@@ -88,7 +95,7 @@ fn units_that_neither_side_has_are_told() {
 fn a_track_without_parameters_is_over_or_needs_somebody() {
     let mut nothing = left(Vec::new(), 0);
     assert_eq!(nothing.commands(), []);
-    assert_eq!(nothing.machine.completion(), Some(Completion { units: 0, durable_units: 0 }));
+    assert_eq!(nothing.machine.completion(), Some(Completion { units: 0, durable_units: 0, digest: None }));
     let mut units = left(Vec::new(), 20);
     assert_eq!(units.commands(), []);
     assert!(matches!(units.phase(), Phase::NeedsYou(error) if error.code == ErrorCode::InvalidParams));

@@ -10,8 +10,11 @@ fn a_complete_that_does_not_answer_the_finish_is_not_believed() {
         if finish {
             rig.machine.finish(rig.now);
         }
-        rig.messages();
-        rig.hear(&ServerMessage::Complete { units, durable_units });
+        let digest = match rig.written().1.pop() {
+            Some(PublisherMessage::Finish(finish)) => finish.digest,
+            _ => protocol::Hex([0; 32]),
+        };
+        rig.complete(units, durable_units, digest);
         assert_eq!(rig.machine.completion(), None);
         assert_eq!(rig.commands(), [Command::Disconnect]);
         assert_eq!(rig.machine.status().backlog.units, 3);

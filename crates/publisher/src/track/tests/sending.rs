@@ -89,27 +89,6 @@ fn held_units_go_out_when_the_hold_ends_or_the_message_is_full_or_the_track_ends
 }
 
 #[test]
-fn the_finish_follows_the_last_unit_and_is_repeated_until_complete() {
-    let mut rig = Rig::welcomed();
-    rig.push(0..3);
-    rig.machine.finish(rig.now);
-    let finish = Finish { units: 3, lost: UnitRanges::new() };
-    let (units, control) = rig.written();
-    assert_eq!(units, [0, 1, 2]);
-    assert!(matches!(&control[..], [PublisherMessage::Finish(found)] if *found == finish));
-    rig.cut();
-    rig.open();
-    rig.welcome(&[(0, 2)]);
-    let (units, control) = rig.written();
-    assert!(units.is_empty());
-    assert!(matches!(&control[..], [PublisherMessage::Finish(found)] if *found == finish));
-    rig.hear(&ServerMessage::Complete { units: 3, durable_units: 3 });
-    assert_eq!(rig.commands(), [Command::Disconnect]);
-    assert_eq!(rig.machine.completion(), Some(Completion { units: 3, durable_units: 3 }));
-    assert_eq!((rig.phase(), rig.machine.next_timeout()), (Phase::Complete, None));
-}
-
-#[test]
 fn a_track_that_never_had_a_unit_is_complete_at_once() {
     let mut rig = Rig::with(Pace::of(Track::Audio), 1_000);
     assert_eq!((rig.phase(), rig.machine.next_timeout()), (Phase::Waiting, None));

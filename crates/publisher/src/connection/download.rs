@@ -1,0 +1,91 @@
+//! One answer of the server's API, of any length.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::StatusCode;
+use http_body_util::BodyExt as _;
+use protocol::Secret;
+use protocol::error::ErrorBody;
+use tokio::time::timeout;
+use tokio_tungstenite::MaybeTlsStream;
+
+use super::http::{AskError, begin};
+use super::{ConnectionError, STEP_TIMEOUT, connect, look_up, secure};
+use crate::address::ServerAddress;
+use crate::tls::client_config;
+use crate::track::printable;
+
+/// A server that sends nothing for so long is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What is read of a refusal.
+const MAX_REFUSAL_BYTES: usize = 64 * 1024;
+
+/// Why nothing, or not all, was downloaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DownloadError {
+    /// The server cannot be reached.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    /// The server answered, and refused.
+    #[error("{message}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// Why, in words for a person.
+        message: String,
+    },
+    /// The answer broke off.
+    #[error("the download broke off: {0}")]
+    BrokeOff(String),
+    /// What came could not be kept.
+    #[error("what was downloaded cannot be kept: {0}")]
+    Keep(#[from] io::Error),
+}
+
+/// Downloads what is at a path below the server's own, piece by piece. Must run in a tokio runtime.
+///
+/// # Errors
+/// [`DownloadError`]; pieces may have been handed out by then.
+pub async fn download(
+    server: &ServerAddress,
+    path: &str,
+    token: Option<&Secret>,
+    own_authority: Option<&Path>,
+    mut take: impl FnMut(&[u8]) -> io::Result<()>,
+) -> Result<(), DownloadError> {
+    let opening = async {
+        let (addresses, _) = look_up(server).await?;
+        let (stream, _) = connect(server, &addresses).await?;
+        if !server.is_encrypted() {
+            return Ok(MaybeTlsStream::Plain(stream));
+        }
+        let trust = client_config(own_authority)?;
+        let (stream, _) = secure(server, &addresses, stream, &trust).await?;
+        Ok::<_, ConnectionError>(MaybeTlsStream::Rustls(stream))
+    };
+    let silent = || DownloadError::BrokeOff("the server does not answer".to_owned());
+    let stream = timeout(2 * STEP_TIMEOUT, opening).await.map_err(|_| silent())??;
+    let broken = |error: AskError| DownloadError::BrokeOff(error.to_string());
+    let begun = timeout(PATIENCE, begin(stream, server, path, token)).await.map_err(|_| silent())?;
+    let (_driver, head, mut body) = begun.map_err(broken)?;
+    let mut refusal: Vec<u8> = Vec::new();
+    while let Some(frame) = timeout(PATIENCE, body.frame()).await.map_err(|_| silent())? {
+        let frame = frame.map_err(|error| broken(error.into()))?;
+        let bytes: Bytes = frame.into_data().unwrap_or_default();
+        if head.status == StatusCode::OK {
+            take(&bytes)?;
+        } else if refusal.len() + bytes.len() <= MAX_REFUSAL_BYTES {
+            refusal.extend_from_slice(&bytes);
+        }
+    }
+    if head.status == StatusCode::OK {
+        return Ok(());
+    }
+    let message = serde_json::from_slice(&refusal).map(|error: ErrorBody| printable(&error.message));
+    let message = message.unwrap_or_else(|_| format!("the server answers with status {}", head.status));
+    Err(DownloadError::Refused { status: head.status.as_u16(), message })
+}
