@@ -136,7 +136,7 @@ async fn resume(
         Ok(server) => server.http_url(&path),
         Err(_) => path,
     };
-    screen.finished(&report, session.session, &recording_url);
+    screen.finished(&report, session.session, &recording_url, None);
     judge([&report])
 }
 
