@@ -30,6 +30,7 @@ impl Shell {
         };
         let options = Options {
             folder: folder.path().to_owned(),
+            spool: folder.path().join("spool"),
             tokens: Arc::new(FileTokens::new(folder.path())),
             overrides,
             notices: Vec::new(),
