@@ -45,6 +45,8 @@ fn run() -> anyhow::Result<ExitCode> {
 async fn serve(cli: &Cli) -> anyhow::Result<()> {
     let config = cli.settings.check()?;
     let pairing = Pairing::new(&config);
+    // Before anybody can see that the server is there: a request that comes at once is not lost.
+    let mut stop = StopRequests::listen()?;
     let server = Server::start(config).await?;
     // For a person at a terminal, and not for a log: it holds the token.
     if !cli.settings.no_pairing && cli.settings.log_format == LogFormat::Text {
@@ -55,11 +57,11 @@ async fn serve(cli: &Cli) -> anyhow::Result<()> {
             write!(stderr(), "{}", offer.screen()).ok();
         }
     }
-    asked_to_stop().await?;
+    stop.next().await?;
     tokio::select! {
         () = server.shutdown() => Ok(()),
         // At once: what is not durable was not acknowledged either.
-        _ = asked_to_stop() => std::process::exit(1),
+        _ = stop.next() => std::process::exit(1),
     }
 }
 
@@ -72,16 +74,37 @@ fn pair(offer: &Offer) {
     }
 }
 
-/// Waits for Ctrl-C or, where there are such signals, SIGTERM.
-async fn asked_to_stop() -> std::io::Result<()> {
+/// Ctrl-C and, where there are such signals, SIGTERM: remembered from the moment that this is made.
+struct StopRequests {
     #[cfg(unix)]
-    {
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl StopRequests {
+    #[cfg(unix)]
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    #[cfg(not(unix))]
+    const fn listen() -> std::io::Result<Self> {
+        Ok(Self {})
+    }
+
+    /// The next request.
+    #[cfg(unix)]
+    async fn next(&mut self) -> std::io::Result<()> {
         tokio::select! {
-            outcome = tokio::signal::ctrl_c() => outcome,
-            _ = terminate.recv() => Ok(()),
+            _ = self.interrupt.recv() => Ok(()),
+            _ = self.terminate.recv() => Ok(()),
         }
     }
+
     #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
+    async fn next(&mut self) -> std::io::Result<()> {
+        tokio::signal::ctrl_c().await
+    }
 }

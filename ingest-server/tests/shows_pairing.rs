@@ -51,21 +51,17 @@ fn stop(child: &Child) {
 /// What a server with its output on a terminal shows until it is asked to stop.
 fn shown_on_a_terminal(args: &[&str]) -> String {
     let folder = tempfile::tempdir().unwrap();
-    loop {
-        let (mut screen, theirs) = terminal();
-        let mut command = program(&["--port", "0"], &folder);
-        let mut child = command.args(args).stdout(theirs).stderr(Stdio::null()).spawn().unwrap();
-        // The command keeps its copy of the terminal, whose end would never come.
-        drop(command);
-        let mut shown = String::new();
-        read_until(&mut screen, &mut shown, "listens on");
-        stop(&child);
-        read_until(&mut screen, &mut shown, "no end is shown");
-        // A server that was ended before it listened to signals may not have come to show anything: once more.
-        if child.wait().unwrap().success() {
-            return shown;
-        }
-    }
+    let (mut screen, theirs) = terminal();
+    let mut command = program(&["--port", "0"], &folder);
+    let mut child = command.args(args).stdout(theirs).stderr(Stdio::null()).spawn().unwrap();
+    // The command keeps its copy of the terminal, whose end would never come.
+    drop(command);
+    let mut shown = String::new();
+    read_until(&mut screen, &mut shown, "listens on");
+    stop(&child);
+    read_until(&mut screen, &mut shown, "no end is shown");
+    assert!(child.wait().unwrap().success(), "{shown}");
+    shown
 }
 
 #[test]
@@ -100,7 +96,7 @@ fn whoever_does_not_want_it_or_reads_json_is_not_shown_it() {
 #[test]
 fn a_log_without_a_terminal_holds_neither_link_nor_token() {
     let folder = tempfile::tempdir().unwrap();
-    let output = loop {
+    let output = {
         let mut command = program(&["--port", "0"], &folder);
         command.env("RUST_LOG", "trace").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -115,9 +111,8 @@ fn a_log_without_a_terminal_holds_neither_link_nor_token() {
         stop(&child);
         pipe.read_to_string(&mut log).unwrap();
         let rest = child.wait_with_output().unwrap();
-        if rest.status.success() {
-            break log + &String::from_utf8_lossy(&rest.stderr);
-        }
+        assert!(rest.status.success(), "{log}");
+        log + &String::from_utf8_lossy(&rest.stderr)
     };
     assert!(output.contains("listens on") && output.contains("  debug  "), "{output}");
     assert!(!output.contains("longtake://") && !output.contains(TOKEN), "{output}");
