@@ -56,6 +56,7 @@ fn declarations() -> String {
         api::Session,
         api::SessionList,
         api::Health,
+        api::ServerKey,
         api::Ready,
     );
     text

@@ -445,6 +445,15 @@ version: string,
 protocol_version: number, };
 
 /**
+ * The answer of `/api/server-key`.
+ */
+export type ServerKey = { 
+/**
+ * The key that the server signs certificates with.
+ */
+server_key: string, };
+
+/**
  * The answer of `/ready`: whether the server can record.
  */
 export type Ready = { 
