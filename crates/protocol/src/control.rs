@@ -102,7 +102,7 @@ pub enum EventKind {
     QualityChanged,
     /// The encoder or the device could not keep up and skipped frames.
     FramesDropped,
-    /// Units were given up unsent because the publisher's queue was full.
+    /// Units are lost: given up because the publisher's spool was full, or not readable from the device's disk.
     UnitsLost,
     /// Nothing was captured from here on, for a reason that is no device's. The detail is an
     /// [`Interruption`](crate::Interruption).

@@ -28,8 +28,8 @@ const SLOW: f64 = 0.02;
 /// The way from fast to slow: the loop's rate is this over the age of what it knows, in s.
 const SLOWING: f64 = 4.0;
 
-/// The most that the difference itself stretches the sound, in ppm: a fifth of the 0.2 % by which a pitch has to
-/// change until a trained ear hears it.
+/// The most that the difference itself stretches the sound, in ppm: a third of what a crystal may take, so that the pitch
+/// moves little while an offset is taken back.
 const MAX_OFFSET_PPM: f64 = 400.0;
 
 /// The most that a crystal is believed to be off, in ppm. Real ones stay within 100, cheap USB devices within 500.
