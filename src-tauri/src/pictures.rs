@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use app::App;
 use app::api::{PictureHeader, Problem, ProblemCode};
-use app::preview::{Credit, packed};
+use app::preview::{Credit, Grant, packed};
 use tauri::ipc::{Channel, InvokeResponseBody};
 
 /// How often the thread looks whether it is still wanted while no picture comes.
@@ -51,7 +51,7 @@ fn run(app: &App, channel: &Channel<InvokeResponseBody>, show: &Show) {
     while !show.is_over.load(Ordering::Relaxed) {
         let Some(frame) = preview.wait(PATIENCE) else { continue };
         let mut credit = show.credit.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(sequence) = credit.take(started.elapsed()) else { continue };
+        let Some(Grant { sequence, shrink }) = credit.take(started.elapsed()) else { continue };
         drop(credit);
         let header = PictureHeader {
             sequence,
@@ -60,7 +60,7 @@ fn run(app: &App, channel: &Channel<InvokeResponseBody>, show: &Show) {
             height: 0,
             frames_captured: preview.frames(),
         };
-        if channel.send(InvokeResponseBody::Raw(packed(header, &frame.picture))).is_err() {
+        if channel.send(InvokeResponseBody::Raw(packed(header, &frame.picture, shrink))).is_err() {
             return;
         }
     }

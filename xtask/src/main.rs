@@ -116,13 +116,13 @@ fn bench(workspace: &Workspace, args: &[String]) -> anyhow::Result<()> {
         "--package",
         "ingest-server",
     ]);
-    let mut command = workspace.cargo();
+    // The program itself: `cargo run` would build it anew, with the features that it needs alone.
+    let mut command = std::process::Command::new(workspace.target_dir().join("release").join("bench"));
     if args.first().is_some_and(|what| what == "app") {
         ui::build(workspace)?;
         programs.args(["--package", "longtake-app", "--features", "longtake-app/custom-protocol"]);
         command.env(tauri_driver::VARIABLE, tauri_driver::ensure(workspace)?);
     }
     run::checked(&mut programs)?;
-    command.args(["run", "--quiet", "--release", "--package", "bench", "--"]).args(args);
-    run::checked(&mut command)
+    run::checked(command.args(args))
 }
