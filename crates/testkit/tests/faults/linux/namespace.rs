@@ -86,21 +86,21 @@ impl Machines {
     pub(super) fn linked(rate: &str, queue: &str) -> Result<Self> {
         let machines = Self { server: Namespace::new()?, device: Namespace::new()? };
         let device = machines.device.holder.id().to_string();
-        let shape = ["qdisc", "add", "dev", "link", "root", "tbf", "rate", rate, "burst", "8kb"];
+        let shape = ["qdisc", "add", "dev", "wire", "root", "tbf", "rate", rate, "burst", "8kb"];
         let shape = [&shape[..], &["latency", queue]].concat();
         machines.server.inside(|| {
-            let pair = ["link", "add", "link", "address", SERVER_MAC, "type", "veth"];
+            let pair = ["link", "add", "wire", "address", SERVER_MAC, "type", "veth"];
             run(
                 "ip",
-                &[&pair[..], &["peer", "name", "link", "address", DEVICE_MAC, "netns", &device]].concat(),
+                &[&pair[..], &["peer", "name", "wire", "address", DEVICE_MAC, "netns", &device]].concat(),
             )?;
-            run("ip", &["address", "add", &format!("{SERVER}/24"), "dev", "link"])?;
-            run("ip", &["link", "set", "link", "up"])?;
+            run("ip", &["address", "add", &format!("{SERVER}/24"), "dev", "wire"])?;
+            run("ip", &["link", "set", "wire", "up"])?;
             run("tc", &shape)
         })?;
         machines.device.inside(|| {
-            run("ip", &["address", "add", &format!("{DEVICE}/24"), "dev", "link"])?;
-            run("ip", &["link", "set", "link", "up"])?;
+            run("ip", &["address", "add", &format!("{DEVICE}/24"), "dev", "wire"])?;
+            run("ip", &["link", "set", "wire", "up"])?;
             run("tc", &shape)
         })?;
         Ok(machines)
@@ -123,15 +123,15 @@ impl Machines {
 
     pub(super) fn cut(&self, how: Break) -> Result<()> {
         self.device.inside(|| match how {
-            Break::Down => run("ip", &["link", "set", "link", "down"]),
-            Break::Silent => run("ip", &["neigh", "replace", SERVER, "lladdr", NOBODY, "dev", "link"]),
+            Break::Down => run("ip", &["link", "set", "wire", "down"]),
+            Break::Silent => run("ip", &["neigh", "replace", SERVER, "lladdr", NOBODY, "dev", "wire"]),
         })
     }
 
     pub(super) fn mend(&self, how: Break) -> Result<()> {
         self.device.inside(|| match how {
-            Break::Down => run("ip", &["link", "set", "link", "up"]),
-            Break::Silent => run("ip", &["neigh", "replace", SERVER, "lladdr", SERVER_MAC, "dev", "link"]),
+            Break::Down => run("ip", &["link", "set", "wire", "up"]),
+            Break::Silent => run("ip", &["neigh", "replace", SERVER, "lladdr", SERVER_MAC, "dev", "wire"]),
         })
     }
 }
