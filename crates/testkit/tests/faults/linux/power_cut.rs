@@ -19,7 +19,7 @@ use super::{as_root, check_files, check_recording, number, plays};
 const ROUNDS: u64 = 4;
 /// With both tracks of each, commits of few files and of many: the server syncs them in different ways.
 const MOST_PUBLISHERS: u64 = 5;
-const FINISH: Duration = Duration::from_secs(120);
+const FINISH: Duration = Duration::from_secs(180);
 
 /// Whose power is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,17 +40,21 @@ impl Publisher {
         let args = [
             &["publish", "--server", server, "--session", &id, "--json", "--duration", "1h"][..],
             &["--camera", "synthetic", "--microphone", "synthetic", "--width", "320", "--height", "180"],
-            &["--video-bitrate", "300k"],
+            &["--video-bitrate", "300k", "--connect-timeout", "0", "--finish-timeout", "2m"],
         ];
         let env = environment(device)?;
         Ok(Self { process: Running::start("longtake", &args.concat(), &borrowed(&env))?, session })
     }
 
-    /// What it has said last of a track.
-    fn figure(&self, track: Track, name: &str) -> u64 {
+    /// The units of a track that it knew to be durable when it last said so.
+    fn acknowledged(&self, track: Track) -> u64 {
         let output = self.process.output();
         let status = output.lines().rev().find_map(|line| serde_json::from_str::<Value>(line).ok());
-        status.and_then(|status| status[track.name()][name].as_u64()).unwrap_or(0)
+        status.and_then(|status| status[track.name()]["durable_units"].as_u64()).unwrap_or(0)
+    }
+
+    fn has_begun(&self) -> bool {
+        Track::ALL.iter().all(|track| self.acknowledged(*track) > 0)
     }
 }
 
@@ -106,7 +110,7 @@ impl Room {
             publishers.push(Publisher::start(&server.address(), session, &self.device_disk)?);
         }
         for publisher in &publishers {
-            let begun = || (publisher.figure(Track::Audio, "durable_units") > 0).then_some(());
+            let begun = || publisher.has_begun().then_some(());
             // In some rounds the cut comes before anything is there.
             let patience = if self.rng.u8(0..4) == 0 { Duration::ZERO } else { PATIENCE };
             wait_until(patience, begun);
@@ -119,7 +123,7 @@ impl Room {
         let is_device_cut = cut != Cut::Server;
         let acknowledged: Vec<[u64; 2]> = publishers
             .iter()
-            .map(|publisher| Track::ALL.map(|track| publisher.figure(track, "durable_units")))
+            .map(|publisher| Track::ALL.map(|track| publisher.acknowledged(track)))
             .collect();
         let server_after = is_server_cut.then(|| self.server_disk.cut(&mut self.rng));
         let device_after = is_device_cut.then(|| self.device_disk.cut(&mut self.rng));
@@ -145,6 +149,8 @@ impl Room {
             self.resume(&server)?;
         } else {
             for publisher in &mut publishers {
+                // One that was cut at its very start is let come as far as to have a session.
+                wait_until(PATIENCE, || publisher.has_begun().then_some(()));
                 publisher.process.signal(Signal::INT)?;
                 let status = publisher.process.wait(FINISH)?;
                 ensure!(status.success(), "{cut:?}: {status}:\n{}", publisher.process.output());
