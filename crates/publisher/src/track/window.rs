@@ -15,12 +15,11 @@ use std::time::Duration;
 /// The time in queues that the window aims at, as in RFC 6817.
 const TARGET: Duration = Duration::from_millis(100);
 
-/// A window is never smaller: on a path of 300 ms it still carries 870 kbit/s.
-const SMALLEST_BYTES: u64 = 32 * 1024;
-/// A fresh connection that has only new units to send starts with so much: a second of 2 Mbit/s.
-const START_BYTES: u64 = 256 * 1024;
-/// One that has a backlog starts with so much, because all of it would be sent at once.
-const START_WITH_BACKLOG_BYTES: u64 = 64 * 1024;
+/// A window is never smaller: on a path of 300 ms it still carries 430 kbit/s, and a path of 1 Mbit/s carries it in
+/// 131 ms, which sound can wait.
+const SMALLEST_BYTES: u64 = 16 * 1024;
+/// A fresh connection starts with so much: a quarter of a second of 1 Mbit/s, which the sound may have to wait once.
+const START_BYTES: u64 = 32 * 1024;
 
 /// Pings under way. While there are as many no more are written, and the window waits.
 const MARKS: usize = 16;
@@ -48,6 +47,8 @@ pub(super) struct Window {
     /// Something had to wait for room since the last pong.
     was_full: bool,
     pause: Option<Pause>,
+    /// How late the other track is, which may share the way.
+    others_delay: Duration,
 }
 
 /// Backfill pauses. The first pong tells that what was under way has arrived, the second how long the way takes then.
@@ -75,10 +76,9 @@ struct Base {
 }
 
 impl Window {
-    pub(super) fn new(has_backlog: bool, largest_bytes: u64) -> Self {
-        let start_bytes = if has_backlog { START_WITH_BACKLOG_BYTES } else { START_BYTES };
+    pub(super) fn new(largest_bytes: u64) -> Self {
         Self {
-            size_bytes: start_bytes.min(largest_bytes),
+            size_bytes: START_BYTES.min(largest_bytes),
             largest_bytes,
             written_bytes: 0,
             arrived_bytes: 0,
@@ -89,20 +89,38 @@ impl Window {
             is_starting: true,
             was_full: false,
             pause: None,
+            others_delay: Duration::ZERO,
         }
     }
 
-    /// Whether a message with new units may be written. The last one may exceed the size: an IDR picture does not
-    /// wait for the window to grow.
+    /// Another track, which has precedence, is so late.
+    pub(super) const fn other_is_late(&mut self, delay: Duration) {
+        self.others_delay = delay;
+    }
+
+    /// Whether a message with new units, or another piece of a large message, may be written. The last one may exceed the
+    /// size.
     pub(super) fn has_room_for_live(&mut self) -> bool {
         self.has_room(self.under_way_bytes() < self.size_bytes)
     }
 
-    /// Whether a message with so many bytes of old units may be written. It leaves a quarter to the new ones.
+    /// Whether a message with so many bytes of old units may be written. It leaves a quarter to the new ones. Where the
+    /// smallest window makes too long a queue, one message at a time goes.
     pub(super) fn has_room_for_backfill(&mut self, more_bytes: usize) -> bool {
         let under_way = self.under_way_bytes();
-        let fits = under_way == 0 || under_way + more_bytes as u64 <= self.size_bytes / 4 * 3;
-        self.has_room(fits && self.pause.is_none())
+        let is_slow = self.lateness() > 2 * TARGET;
+        let fits = !is_slow && under_way + more_bytes as u64 <= self.size_bytes / 4 * 3;
+        self.has_room((under_way == 0 || fits) && self.pause.is_none())
+    }
+
+    /// Old units share a message up to this size.
+    pub(super) const fn backfill_message_bytes(&self) -> usize {
+        (self.size_bytes / 4) as usize
+    }
+
+    /// The time that this track's messages or those of the other one, whichever is later, spend in queues.
+    fn lateness(&self) -> Duration {
+        self.queueing().max(self.others_delay)
     }
 
     fn has_room(&mut self, has_room: bool) -> bool {
@@ -112,6 +130,11 @@ impl Window {
 
     pub(super) const fn wrote(&mut self, bytes: usize) {
         self.written_bytes += bytes as u64;
+    }
+
+    /// So many of the bytes that were to be written were not.
+    pub(super) const fn took_back(&mut self, bytes: usize) {
+        self.written_bytes -= bytes as u64;
     }
 
     /// Whether a ping should follow what was written. The first one goes ahead of everything and sees an empty path.
@@ -163,6 +186,17 @@ impl Window {
         shortest.saturating_sub(self.base.shortest.min(self.base.before))
     }
 
+    /// The same, as far as it is known before the next pong: the oldest ping has been under way for so long already.
+    pub(super) fn queueing_so_far(&self, now: Duration) -> Duration {
+        let base = self.base.shortest.min(self.base.before);
+        let waited = self.marks.front().map_or(Duration::ZERO, |mark| now.saturating_sub(mark.at));
+        if base == Duration::MAX { Duration::ZERO } else { self.queueing().max(waited.saturating_sub(base)) }
+    }
+
+    pub(super) const fn arrived_bytes(&self) -> u64 {
+        self.arrived_bytes
+    }
+
     /// The newest measured round trip; zero before the first.
     pub(super) fn round_trip(&self) -> Duration {
         self.recent.back().copied().unwrap_or_default()
@@ -173,7 +207,7 @@ impl Window {
     }
 
     fn resize(&mut self, arrived_bytes: u64) {
-        let queueing = self.queueing();
+        let queueing = self.lateness();
         self.is_starting &= queueing <= TARGET / 2;
         let was_full = std::mem::take(&mut self.was_full);
         let lateness = queueing.as_secs_f64() / TARGET.as_secs_f64();
@@ -229,7 +263,7 @@ mod tests {
     /// Sends as much as the window allows for so long. Returns the arrived bytes a second and the longest queue after
     /// the first ten seconds.
     fn fill(bytes_per_second: u64, seconds: u64) -> (f64, Duration) {
-        let mut window = Window::new(true, LARGEST_BYTES);
+        let mut window = Window::new(LARGEST_BYTES);
         let mut path = Path { bytes_per_second, free_at: Duration::ZERO, pongs: VecDeque::new() };
         let (mut longest, mut arrived_before) = (Duration::ZERO, 0);
         for step in 0..seconds * 1_000 {
@@ -275,7 +309,7 @@ mod tests {
 
     #[test]
     fn one_late_ping_does_not_shrink_the_window_and_three_do() {
-        let mut window = Window::new(false, LARGEST_BYTES);
+        let mut window = Window::new(LARGEST_BYTES);
         let mut ping = |round_trip_ms: u64| {
             window.wrote(100_000);
             let number = window.mark(Duration::ZERO);
@@ -289,7 +323,7 @@ mod tests {
 
     #[test]
     fn a_pong_that_answers_several_pings_counts_for_all_and_a_strange_one_for_none() {
-        let mut window = Window::new(false, LARGEST_BYTES);
+        let mut window = Window::new(LARGEST_BYTES);
         window.wrote(1_000);
         window.mark(Duration::ZERO);
         window.wrote(500);
@@ -303,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_window_that_nothing_waits_for_keeps_its_size() {
-        let mut window = Window::new(false, LARGEST_BYTES);
+        let mut window = Window::new(LARGEST_BYTES);
         for step in 0..100 {
             assert!(window.has_room_for_live());
             window.wrote(10_000);
