@@ -22,7 +22,7 @@ const DELIVERY_SPAN: Duration = Duration::from_millis(1_200);
 
 /// The share of what arrives that is made after it was too much.
 const BACK_OFF: f64 = 0.9;
-/// One step takes at most this share of the bit rate away: a path that stood still for a second is not a slow one.
+/// One step leaves at least this share of the bit rate: a path that stood still for a second is not a slow one.
 const STEP: f64 = 0.4;
 /// A lag is to be gone after about this time, and at most this much is taken from the bit rate for that.
 const DRAIN: Duration = Duration::from_secs(4);
@@ -43,6 +43,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(40);
 
 /// The live picture pauses when nothing helps for so long.
 const PAUSE_AFTER: Duration = Duration::from_secs(4);
+/// It is no longer hopeless when nothing was in the way for so long.
+const CALM_AFTER: Duration = Duration::from_secs(2);
 /// How long it pauses, at first and at most.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
@@ -82,8 +84,8 @@ struct Pause {
     hopeless_since: Option<Duration>,
     /// How long the next one takes.
     length: Duration,
-    /// When the last one ended.
-    ended_at: Option<Duration>,
+    /// Since when it is not hopeless.
+    calm_since: Option<Duration>,
     exonerated_until: Duration,
 }
 
@@ -258,30 +260,34 @@ impl Default for Pause {
             running: None,
             hopeless_since: None,
             length: FIRST_PAUSE,
-            ended_at: None,
+            calm_since: None,
             exonerated_until: Duration::ZERO,
         }
     }
 }
 
 impl Pause {
-    /// Begins a pause when it is hopeless for long enough. Whether one has begun.
+    /// Begins a pause when it is hopeless for long enough; a moment of hope in between does not count, as each start of
+    /// the live lane brings one. Whether a pause has begun.
     fn judge(&mut self, now: Duration, is_hopeless: bool, audio_delay: Duration) -> bool {
-        if !is_hopeless {
-            self.hopeless_since = None;
-            // It has helped.
-            if self.ended_at.is_some_and(|at| now >= at + 2 * PAUSE_AFTER) {
-                (self.length, self.ended_at) = (FIRST_PAUSE, None);
+        if is_hopeless {
+            self.calm_since = None;
+            let since = *self.hopeless_since.get_or_insert(now);
+            if now >= since + PAUSE_AFTER {
+                self.running = Some((now + self.length, audio_delay));
+                self.hopeless_since = None;
             }
-            return false;
+            return self.running.is_some();
         }
-        let since = *self.hopeless_since.get_or_insert(now);
-        if now < since + PAUSE_AFTER {
-            return false;
+        let calm_since = *self.calm_since.get_or_insert(now);
+        if now >= calm_since + CALM_AFTER {
+            self.hopeless_since = None;
         }
-        self.running = Some((now + self.length, audio_delay));
-        self.hopeless_since = None;
-        true
+        // The last pause has helped.
+        if now >= calm_since + 2 * PAUSE_AFTER {
+            self.length = FIRST_PAUSE;
+        }
+        false
     }
 
     fn end(&mut self, now: Duration, is_still_late: bool) {
@@ -290,6 +296,6 @@ impl Pause {
             self.exonerated_until = now + EXONERATED_FOR;
         }
         self.length = (self.length * 2).min(LONGEST_PAUSE);
-        self.ended_at = Some(now);
+        self.calm_since = None;
     }
 }
