@@ -98,8 +98,8 @@ fn fewer_frames_share_the_bitrate_and_the_picture_goes_on() {
     let mut measure = |encoder: &mut H264Encoder, thinning: usize| {
         encoder.set_thinning(thinning as u32).unwrap();
         let mut source = source.by_ref().step_by(thinning);
-        // Two seconds to settle, then four to measure.
-        let first = encode(encoder, source.by_ref().take(60 / thinning));
+        // In the middle of a GOP at the end: two and a half seconds to settle, then four to measure.
+        let first = encode(encoder, source.by_ref().take(75 / thinning));
         let pictures = encode(encoder, source.take(120 / thinning));
         (first[0].1.as_ref().is_some_and(|picture| picture.key), bytes(&pictures) * 8 / 4)
     };

@@ -105,12 +105,16 @@ impl Window {
     }
 
     /// Whether a message with so many bytes of old units may be written. It leaves a quarter to the new ones. Where the
-    /// smallest window makes too long a queue, one message at a time goes.
+    /// smallest window makes too long a queue, a quarter of it is all that old units get.
     pub(super) fn has_room_for_backfill(&mut self, more_bytes: usize) -> bool {
         let under_way = self.under_way_bytes();
         let is_slow = self.lateness() > 2 * TARGET;
-        let fits = !is_slow && under_way + more_bytes as u64 <= self.size_bytes / 4 * 3;
-        self.has_room((under_way == 0 || fits) && self.pause.is_none())
+        let fits = match is_slow {
+            // What is less than a quarter may have no ping behind it, and must not be waited for.
+            true => under_way < self.size_bytes / 4,
+            false => under_way == 0 || under_way + more_bytes as u64 <= self.size_bytes / 4 * 3,
+        };
+        self.has_room(fits && self.pause.is_none())
     }
 
     /// Old units share a message up to this size.

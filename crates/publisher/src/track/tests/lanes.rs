@@ -57,7 +57,10 @@ fn without_a_fresh_key_unit_one_is_asked_for_and_the_backlog_uses_the_wait() {
     push_gops(&mut rig, 0..500, 400);
     rig.open();
     rig.welcome(&[]);
-    assert_eq!(lanes(&mut rig, true), backfill(0..500));
+    let written = lanes(&mut rig, true);
+    // Those of the last half second may be live again, when nothing else is left.
+    assert_eq!(written[..475], backfill(0..475));
+    assert_eq!(written.iter().map(|(number, _)| *number).collect::<Vec<_>>(), Vec::from_iter(0..500));
     assert_eq!(rig.commands(), [KEY_REQUEST]);
     // Nothing is left behind: the live lane needs no key unit to go on.
     push_gops(&mut rig, 500..501, 400);
