@@ -128,6 +128,12 @@ const PACKAGES: &[Package] = &[
         purpose: Purpose::Test,
         why: "lets ALSA programs reach that sound server",
     },
+    Package {
+        debian: "iproute2",
+        elsewhere: None,
+        purpose: Purpose::Test,
+        why: "makes the slow and broken links of the tests between real programs",
+    },
     Package { debian: "sox", elsewhere: None, purpose: Purpose::Test, why: "makes the test tone" },
     Package {
         debian: "chromium",

@@ -20,6 +20,9 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Where `longtake` keeps what the server does not have.
 pub const SPOOL: &str = "LONGTAKE_SPOOL";
 
+/// The token that a server asks for.
+const TOKEN: &str = "STREAMING_ACCESS_TOKEN";
+
 /// The path of one of the workspace's programs, as the running profile built it.
 ///
 /// # Errors
@@ -201,7 +204,7 @@ fn keep_lines(pipe: impl Read, kept: &Mutex<String>) {
     }
 }
 
-/// A running ingest server without a token, on the loopback interface.
+/// A running ingest server.
 #[derive(Debug)]
 pub struct Server {
     /// The process.
@@ -213,16 +216,25 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the server on a folder and a port, and waits until it is ready.
+    /// Starts the server on a folder and a port of the loopback interface, without a token, and waits until it is ready.
     ///
     /// # Errors
     /// When it does not become ready; with what it said.
     pub fn start(folder: &Path, port: u16, more: &[&str]) -> Result<Self> {
+        Self::start_in(folder, port, more, &[])
+    }
+
+    /// The same with more in its environment; with a token there it listens on all interfaces.
+    ///
+    /// # Errors
+    /// When it does not become ready; with what it said.
+    pub fn start_in(folder: &Path, port: u16, more: &[&str], env: &[(&str, &str)]) -> Result<Self> {
         let folder = folder.to_str().context("test folders have plain names")?;
         let port_text = port.to_string();
         let args = [&["--data-dir", folder, "--port", &port_text], more].concat();
-        let mut process = Running::start("longtake-ingest", &args, &[])?;
-        let api = Api::new(port);
+        let mut process = Running::start("longtake-ingest", &args, env)?;
+        let token = env.iter().find(|(name, _)| *name == TOKEN).map(|(_, token)| *token);
+        let api = Api::new(port).with_token(token);
         let ready = wait_until(PATIENCE, || {
             let ended = process.child.try_wait().ok().flatten();
             (ended.is_some() || api.ready()).then_some(ended.is_none())
@@ -231,7 +243,7 @@ impl Server {
         Ok(Self { process, port, api })
     }
 
-    /// The address that a publisher is given.
+    /// The address that a publisher on this machine is given.
     #[must_use]
     pub fn address(&self) -> String {
         format!("ws://127.0.0.1:{}", self.port)

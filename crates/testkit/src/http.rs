@@ -10,6 +10,7 @@ use protocol::api::{Session, SessionList};
 #[derive(Debug, Clone)]
 pub struct Api {
     base: String,
+    token: Option<String>,
     agent: ureq::Agent,
 }
 
@@ -21,7 +22,13 @@ impl Api {
             .timeout_global(Some(Duration::from_secs(60)))
             .http_status_as_error(false)
             .build();
-        Self { base: format!("http://127.0.0.1:{port}"), agent: config.into() }
+        Self { base: format!("http://127.0.0.1:{port}"), token: None, agent: config.into() }
+    }
+
+    /// The same, with the server's access token.
+    #[must_use]
+    pub fn with_token(self, token: Option<&str>) -> Self {
+        Self { token: token.map(str::to_owned), ..self }
     }
 
     /// Asks for a path; gives the status and the body.
@@ -40,6 +47,9 @@ impl Api {
         let mut request = self.agent.get(format!("{}{path}", self.base));
         if let Some(range) = range {
             request = request.header("range", range);
+        }
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
         }
         let mut answer = request.call().with_context(|| format!("GET {path}"))?;
         let body = answer.body_mut().with_config().limit(4 << 30).read_to_vec()?;

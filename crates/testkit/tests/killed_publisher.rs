@@ -1,4 +1,4 @@
-//! The publisher is killed without warning, again and again, and what it leaves is resumed.
+//! The publisher, the server, or both are killed without warning, again and again, and what the publisher leaves is resumed.
 //!
 //! `LONGTAKE_CRASH_ROUNDS=n` sets how often, `LONGTAKE_SEED=n` when.
 #![allow(clippy::unwrap_used)]
@@ -12,12 +12,40 @@ use fastrand::Rng;
 use protocol::api::{SessionStatus, TrackState};
 use protocol::{SessionId, Track};
 use publisher::spool::disk;
+use rustix::process::Signal;
 use serde_json::Value;
 use testkit::child::{PATIENCE, Running, SPOOL, Server, free_port, wait_until};
 use testkit::ffmpeg;
 use testkit::network::between;
 
-const ROUNDS: u64 = 15;
+const ROUNDS: u64 = 10;
+
+/// Who is killed in a round, at a random instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Killed {
+    Publisher,
+    /// The publisher of a resumed session may be killed, too.
+    PublisherAndResume,
+    /// There is no server for a while, and everything waits on disk.
+    PublisherOffline,
+    Server,
+    /// The server first, or the publisher.
+    Both {
+        server_first: bool,
+    },
+}
+
+impl Killed {
+    fn draw(rng: &mut Rng) -> Self {
+        match rng.u8(0..6) {
+            0 => Self::Publisher,
+            1 => Self::PublisherAndResume,
+            2 => Self::PublisherOffline,
+            3 => Self::Server,
+            _ => Self::Both { server_first: rng.bool() },
+        }
+    }
+}
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().expect("a whole number"))
@@ -76,6 +104,25 @@ fn check(server: &Server, session: SessionId, made: [u64; 2], left: [u64; 2], sc
     Ok(())
 }
 
+/// Every unit of the recording is the one that the certificate names.
+fn verify(server: &Server, session: SessionId) -> Result<()> {
+    let url = format!("http://127.0.0.1:{}/api/sessions/{session}", server.port);
+    let mut verify = Running::start("longtake", &["verify", &url], &[])?;
+    let status = verify.wait(PATIENCE)?;
+    let said = verify.output();
+    // A killed publisher has lost its record of units that the server had.
+    let is_vouched = |line: &str| !line.contains("not vouched for by the device");
+    let complaints: Vec<&str> = said.lines().filter(|line| is_vouched(line)).collect();
+    let is_right = status.success() || matches!(complaints[..], [line] if line.starts_with("not complete: "));
+    ensure!(is_right, "verify: {status}:\n{said}");
+    Ok(())
+}
+
+/// Lets a random time pass, up to so much.
+fn pass(rng: &mut Rng, most_ms: u64) {
+    wait_until(between(rng, Duration::from_millis(1), Duration::from_millis(most_ms)), || None::<()>);
+}
+
 fn resume(args: &[&str], spool: &str) -> Result<(i32, String)> {
     let mut resume = Running::start("longtake", &[&["resume", "--json"], args].concat(), &[(SPOOL, spool)])?;
     let code = resume.wait(Duration::from_secs(120))?.code().unwrap_or(-1);
@@ -83,7 +130,7 @@ fn resume(args: &[&str], spool: &str) -> Result<(i32, String)> {
 }
 
 #[test]
-fn a_killed_publisher_loses_nothing_that_its_encoders_made() -> Result<()> {
+fn kills_of_publisher_and_server_lose_nothing_that_the_encoders_made() -> Result<()> {
     let rounds = number("LONGTAKE_CRASH_ROUNDS").unwrap_or(ROUNDS);
     let seed = number("LONGTAKE_SEED").unwrap_or_else(|| fastrand::u64(..));
     println!("LONGTAKE_SEED={seed}");
@@ -94,55 +141,73 @@ fn a_killed_publisher_loses_nothing_that_its_encoders_made() -> Result<()> {
     let mut server = Server::start(folder.path(), port, &[])?;
     let mut sent_after_the_kill = 0;
     for round in 1..=rounds {
-        let context = || format!("round {round}, seed {seed}");
+        let killed = Killed::draw(&mut rng);
+        let context = || format!("{killed:?}, round {round}, seed {seed}");
         let session = SessionId::v7(1_700_000_000_000 + round, [round as u8; 10]);
-        // In a third of the rounds there is no server for a while, and everything waits on disk.
-        let is_away = rng.u8(0..3) == 0;
-        if is_away {
+        if killed == Killed::PublisherOffline {
             server.process.kill()?;
         }
         let mut publisher = publish(&server.address(), session, spool_text)?;
         let begun = wait_until(PATIENCE, || publisher.output().contains("\"started\"").then_some(()));
         ensure!(begun.is_some(), "{}: {}", context(), publisher.output());
         // The instant of the kill is the point: anything may be half-done.
-        let instant = between(&mut rng, Duration::from_millis(1), Duration::from_millis(4_000));
-        wait_until(instant, || None::<()>);
-        if !is_away && rng.bool() {
-            // The publisher of a resumed session may be killed, too.
-            publisher.kill()?;
-            let args = ["resume", "--json", "--server", &server.address()];
-            let mut resume = Running::start("longtake", &args, &[(SPOOL, spool_text)])?;
-            wait_until(
-                between(&mut rng, Duration::from_millis(1), Duration::from_millis(300)),
-                || None::<()>,
-            );
-            resume.kill()?;
-        } else {
-            publisher.kill()?;
+        pass(&mut rng, 4_000);
+        match killed {
+            Killed::Publisher | Killed::PublisherOffline => publisher.kill()?,
+            Killed::PublisherAndResume => {
+                publisher.kill()?;
+                let args = ["resume", "--json", "--server", &server.address()];
+                let mut resume = Running::start("longtake", &args, &[(SPOOL, spool_text)])?;
+                pass(&mut rng, 300);
+                resume.kill()?;
+            }
+            Killed::Server => server.process.kill()?,
+            Killed::Both { server_first } => {
+                let [first, second] = match server_first {
+                    true => [&mut server.process, &mut publisher],
+                    false => [&mut publisher, &mut server.process],
+                };
+                first.kill()?;
+                pass(&mut rng, 100);
+                second.kill()?;
+            }
         }
         let made = made(&publisher);
-        if is_away {
-            server = Server::start(folder.path(), port, &[])?;
+        if server.process.has_ended() {
+            server = Server::start(folder.path(), port, &[]).with_context(context)?;
         }
-        let is_left = !disk::waiting_sessions(spool.path())?.is_empty();
-        let left = if is_left { left(spool.path(), session).with_context(context)? } else { [0; 2] };
-        if is_away {
-            ensure!(
-                is_left && left[0] >= made[0] && left[1] >= made[1],
-                "{}: {left:?} of {made:?}",
-                context()
-            );
-        }
+        let left = if publisher.has_ended() {
+            let is_left = !disk::waiting_sessions(spool.path())?.is_empty();
+            let left = if is_left { left(spool.path(), session).with_context(context)? } else { [0; 2] };
+            if killed == Killed::PublisherOffline {
+                ensure!(
+                    is_left && left[0] >= made[0] && left[1] >= made[1],
+                    "{}: {left:?} of {made:?}",
+                    context()
+                );
+            }
+            let (code, output) = resume(&["--server", &server.address()], spool_text)?;
+            ensure!(code == 0, "{}: resume ended with {code}:\n{output}", context());
+            left
+        } else {
+            publisher.signal(Signal::INT)?;
+            let status = publisher.wait(Duration::from_secs(120))?;
+            ensure!(status.success(), "{}: {status}:\n{}", context(), publisher.output());
+            [0; 2]
+        };
         sent_after_the_kill += left[0] + left[1];
-        let (code, output) = resume(&["--server", &server.address()], spool_text)?;
-        ensure!(code == 0, "{}: resume ended with {code}:\n{output}", context());
-        ensure!(disk::unfinished(spool.path())?.sessions.is_empty(), "{}: {output}", context());
+        ensure!(disk::unfinished(spool.path())?.sessions.is_empty(), "{}", context());
         ensure!(fs::read_dir(spool.path())?.next().is_none(), "{}: the folder is removed", context());
         if left != [0; 2] || made != [0; 2] {
             check(&server, session, made, left, scratch.path()).with_context(context)?;
+            verify(&server, session).with_context(context)?;
         }
     }
     ensure!(sent_after_the_kill > 0, "the kills have left something to resume");
+    server.process.kill()?;
+    let data_dir = folder.path().to_str().context("test folders have plain names")?;
+    let mut check = Running::start("longtake-ingest", &["check", "--data-dir", data_dir], &[])?;
+    ensure!(check.wait(PATIENCE)?.success(), "check found something:\n{}", check.output());
     println!("{rounds} kills, {sent_after_the_kill} units were left behind, nothing lost");
     Ok(())
 }

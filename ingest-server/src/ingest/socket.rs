@@ -10,6 +10,7 @@ use protocol::Track;
 use protocol::control::{Hello, PublisherMessage, ServerMessage};
 use protocol::error::{ErrorBody, ErrorCode};
 use protocol::limits::MAX_MESSAGE_BYTES;
+use protocol::unit::{Lane, Unit, decode_message};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{sleep_until, timeout};
@@ -244,7 +245,7 @@ impl Driver<'_> {
 
     fn take(&mut self, message: Message) {
         let (now, id) = (self.context.clock.now(), self.attached.id);
-        tracing::trace!(track = self.attached.track.name(), bytes = message.len(), "message");
+        self.trace(&message);
         match message {
             Message::Binary(bytes) => self.with(|ingest| ingest.binary(now, id, bytes)),
             Message::Text(text) => self.with(|ingest| ingest.text(now, id, text.as_str())),
@@ -253,6 +254,23 @@ impl Driver<'_> {
                     ingest.heard(now, id);
                 });
             }
+        }
+    }
+
+    /// What has arrived, unit by unit: with the line's time and the session's start it tells how long each was under way.
+    fn trace(&self, message: &Message) {
+        if !tracing::enabled!(tracing::Level::TRACE) {
+            return;
+        }
+        let track = self.attached.track.name();
+        let Message::Binary(units) = message else {
+            tracing::trace!(track, bytes = message.len(), "message");
+            return;
+        };
+        for unit in decode_message(units.clone()).flatten() {
+            let Unit { lane, number, capture_us, .. } = unit;
+            let lane = if lane == Lane::Live { "live" } else { "backfill" };
+            tracing::trace!(track, lane, number, capture_us, bytes = unit.payload.len(), "unit");
         }
     }
 

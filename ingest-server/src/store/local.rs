@@ -36,9 +36,12 @@ impl LocalStore {
     /// [`StoreError::Io`] when the folder cannot be made.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let root = root.into();
-        std::fs::create_dir_all(root.join("sessions")).map_err(io_error("creating the sessions folder"))?;
-        sync_folder(&root).map_err(io_error("syncing the data folder"))?;
+        create_folder(&root.join("sessions")).map_err(io_error("creating the sessions folder"))?;
         let filesystem = Filesystem::of(&root).map_err(io_error("opening the data folder"))?.map(Arc::new);
+        if let Some(filesystem) = &filesystem {
+            // Folders of sessions that a killed server had made and not synced would not be synced again.
+            filesystem.sync().map_err(io_error("syncing the data folder"))?;
+        }
         Ok(Self { root: root.into(), filesystem })
     }
 
@@ -292,6 +295,20 @@ fn names(folder: &Path) -> Result<Vec<String>, StoreError> {
     };
     let entries = listed.map_err(io_error(folder.display()))?;
     Ok(entries.into_iter().filter_map(|entry| entry.file_name().into_string().ok()).collect())
+}
+
+/// Makes a folder, and those above it that are missing, durably: a file is as safe as the names that lead to it.
+fn create_folder(path: &Path) -> io::Result<()> {
+    let Some(above) = path.parent() else { return Ok(()) };
+    let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+    if path.is_dir() {
+        // Who made it may have been killed before this; a folder of others that may not be read is theirs to keep.
+        let _ = sync_folder(above);
+        return Ok(());
+    }
+    create_folder(above)?;
+    std::fs::create_dir_all(path)?;
+    sync_folder(above)
 }
 
 /// Makes the entries of a folder durable. Windows opens no folders and makes entries durable with the file.

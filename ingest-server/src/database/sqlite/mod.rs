@@ -10,8 +10,9 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use protocol::certificate::Signed;
 use protocol::digest::UnitDigests;
 use protocol::{SessionId, Track};
-use sqlx::SqlitePool;
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection as _, Sqlite, SqlitePool};
 
 use super::{Change, Database, DatabaseError, Page, PartRow, PartsVersion, SegmentRow, StoredSession};
 
@@ -69,6 +70,18 @@ impl SqliteDatabase {
     }
 }
 
+/// After a failure the next write gets another connection: on a full disk SQLite ends the transaction by itself, and the
+/// driver, which counts on being asked to, would begin no other on this one.
+fn give_back<T>(
+    mut connection: PoolConnection<Sqlite>,
+    outcome: Result<T, DatabaseError>,
+) -> Result<T, DatabaseError> {
+    if outcome.is_err() {
+        connection.close_on_drop();
+    }
+    outcome
+}
+
 impl From<sqlx::Error> for DatabaseError {
     fn from(error: sqlx::Error) -> Self {
         Self::Failed(error.into())
@@ -78,9 +91,14 @@ impl From<sqlx::Error> for DatabaseError {
 impl Database for SqliteDatabase {
     fn commit<'a>(&'a self, changes: &'a [Change]) -> BoxFuture<'a, Result<(), DatabaseError>> {
         async move {
-            let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-            write::apply(&mut transaction, changes).await?;
-            Ok(transaction.commit().await?)
+            let mut connection = self.writer.acquire().await?;
+            let outcome = async {
+                let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+                write::apply(&mut transaction, changes).await?;
+                Ok(transaction.commit().await?)
+            };
+            let outcome = outcome.await;
+            give_back(connection, outcome)
         }
         .boxed()
     }
@@ -124,10 +142,15 @@ impl Database for SqliteDatabase {
 
     fn delete(&self, id: SessionId, unix_ms: u64) -> BoxFuture<'_, Result<bool, DatabaseError>> {
         async move {
-            let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-            let was_there = write::delete(&mut transaction, id, unix_ms).await?;
-            transaction.commit().await?;
-            Ok(was_there)
+            let mut connection = self.writer.acquire().await?;
+            let outcome = async {
+                let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+                let was_there = write::delete(&mut transaction, id, unix_ms).await?;
+                transaction.commit().await?;
+                Ok(was_there)
+            };
+            let outcome = outcome.await;
+            give_back(connection, outcome)
         }
         .boxed()
     }

@@ -127,8 +127,17 @@ pub(super) fn private(options: &mut OpenOptions) {
     let _ = options;
 }
 
-/// Makes a folder, and those above it, that only this user may read.
+/// Makes a folder, and those above it that are missing, durably. Only this user may read them.
 pub(super) fn make_private_folder(path: &Path) -> io::Result<()> {
+    let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty() && !path.is_dir()) else {
+        return make_one(path);
+    };
+    make_private_folder(above)?;
+    make_one(path)?;
+    sync_folder(above)
+}
+
+fn make_one(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
