@@ -51,25 +51,20 @@ struct Chronicle {
     /// When something may be told again.
     quiet_until_us: u64,
     lowered_times: u64,
-    /// Since when the target differs from what was told.
-    differs_since_us: Option<u64>,
+    /// What there is to tell, and since when.
+    news: Option<(EventKind, u64)>,
 }
 
 impl Chronicle {
     fn see(&mut self, now_us: u64, target: &Target) -> Option<(EventKind, NetworkRate)> {
-        let kind = self.news(target);
-        let since_us = match kind {
-            None => {
-                self.differs_since_us = None;
-                return None;
-            }
-            Some(_) => *self.differs_since_us.get_or_insert(now_us),
-        };
-        let kind = kind.filter(|kind| {
-            let waits = *kind == EventKind::RateLowered && now_us < self.quiet_until_us;
-            !waits && now_us >= since_us.saturating_add(TOLD_AFTER_US)
-        })?;
-        self.differs_since_us = None;
+        let before = self.news.take();
+        let kind = self.news(target)?;
+        let since_us = before.filter(|(before, _)| *before == kind).map_or(now_us, |(_, since_us)| since_us);
+        let waits = kind == EventKind::RateLowered && now_us < self.quiet_until_us;
+        if waits || now_us < since_us.saturating_add(TOLD_AFTER_US) {
+            self.news = Some((kind, since_us));
+            return None;
+        }
         self.told = (kind == EventKind::RateLowered).then_some(*target);
         if self.told.is_some() {
             self.lowered_times += 1;

@@ -280,12 +280,14 @@ mod tests {
                 if window.wants_mark() {
                     let number = window.mark(now);
                     path.pongs.push_back((path.free_at.max(now) + LATENCY, number));
-                } else if window.has_room_for_backfill(8_000) {
-                    window.wrote(8_000);
-                    path.send(now, 8_000);
-                } else {
+                    continue;
+                }
+                let bytes = window.backfill_message_bytes().min(8_000);
+                if !window.has_room_for_backfill(bytes) {
                     break;
                 }
+                window.wrote(bytes);
+                path.send(now, bytes);
             }
             if step == 10_000 {
                 arrived_before = window.arrived_bytes;
