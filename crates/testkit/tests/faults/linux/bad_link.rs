@@ -89,11 +89,7 @@ fn publish(session: SessionId) -> Result<Running> {
         &["--camera", "synthetic", "--microphone", "synthetic", "--width", "640", "--height", "360"],
         &["--video-bitrate", "2M", "--finish-timeout", "10m"],
     ];
-    Running::start(
-        "longtake",
-        &args.concat(),
-        &[("LONGTAKE_TOKEN", TOKEN), ("LONGTAKE_WHEN_SLOW", "keep-up")],
-    )
+    Running::start("longtake", &args.concat(), &[("LONGTAKE_TOKEN", TOKEN), ("LONGTAKE_WHEN_SLOW", "keep-up")])
 }
 
 /// What was captured while the link was whole: from a second after a break ended to half a second before the next.
