@@ -7,7 +7,8 @@
 //! quickly and shrinks when they are late, as LEDBAT (RFC 6817) does it, and what is under way stays within it.
 //! Where old units always wait, the queue would never be empty and its time be taken for the path's: backfill
 //! therefore pauses now and then until pings have seen the path without it, as LEDBAT++ does.
-//! A window is the connection's own: nothing of it outlives the connection.
+//! A window is the connection's own. Only the empty path's time outlives the connection: after an outage both tracks begin at
+//! once, and each would take the other's queue for the path.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,8 +19,9 @@ const TARGET: Duration = Duration::from_millis(100);
 /// A window is never smaller: on a path of 300 ms it still carries 430 kbit/s, and a path of 1 Mbit/s carries it in
 /// 131 ms, which sound can wait.
 const SMALLEST_BYTES: u64 = 16 * 1024;
-/// A fresh connection starts with so much: a quarter of a second of 1 Mbit/s, which the sound may have to wait once.
-const START_BYTES: u64 = 32 * 1024;
+/// A fresh connection starts with so much, a little more than TCP itself (RFC 6928). Both tracks begin at once after an
+/// outage, and a short queue on the path must not overflow: the sound would wait for what is sent again.
+const START_BYTES: u64 = 20 * 1024;
 
 /// Pings under way. While there are as many no more are written, and the window waits.
 const MARKS: usize = 16;
@@ -30,6 +32,9 @@ const RECENT: usize = 3;
 /// The path may change: an empty path's time is the shortest of the last one to two such spans. At their turn
 /// backfill pauses.
 const BASE_SPAN: Duration = Duration::from_secs(30);
+
+/// When the first ping takes so much longer than the path did before, it is another path.
+const ANOTHER_PATH: Duration = Duration::from_millis(500);
 
 /// The bytes under way, and how many may be.
 #[derive(Debug)]
@@ -70,13 +75,14 @@ struct Mark {
 /// The shortest round trips of this span and of the one before.
 #[derive(Debug)]
 struct Base {
-    since: Duration,
+    since: Option<Duration>,
     shortest: Duration,
     before: Duration,
 }
 
 impl Window {
-    pub(super) fn new(largest_bytes: u64) -> Self {
+    /// `known` is the empty path's time, as the connection before saw it.
+    pub(super) fn new(largest_bytes: u64, known: Option<Duration>) -> Self {
         Self {
             size_bytes: START_BYTES.min(largest_bytes),
             largest_bytes,
@@ -84,7 +90,7 @@ impl Window {
             arrived_bytes: 0,
             marks: VecDeque::with_capacity(MARKS),
             next_mark: 0,
-            base: Base { since: Duration::ZERO, shortest: Duration::MAX, before: Duration::MAX },
+            base: Base { since: None, shortest: Duration::MAX, before: known.unwrap_or(Duration::MAX) },
             recent: VecDeque::with_capacity(RECENT),
             is_starting: true,
             was_full: false,
@@ -169,6 +175,9 @@ impl Window {
         let arrived_bytes = mark.written_bytes - self.arrived_bytes;
         self.arrived_bytes = mark.written_bytes;
         let round_trip = now.saturating_sub(mark.at);
+        if number == 0 && round_trip > self.base.before.saturating_add(ANOTHER_PATH) {
+            self.base.before = Duration::MAX;
+        }
         if self.base.see(now, round_trip) && self.under_way_bytes() > 0 {
             self.pause = Some(Pause { pongs_left: 2, mark: self.next_mark });
         } else if let Some(pause) = self.pause.as_mut().filter(|pause| number >= pause.mark) {
@@ -192,9 +201,13 @@ impl Window {
 
     /// The same, as far as it is known before the next pong: the oldest ping has been under way for so long already.
     pub(super) fn queueing_so_far(&self, now: Duration) -> Duration {
-        let base = self.base.shortest.min(self.base.before);
         let waited = self.marks.front().map_or(Duration::ZERO, |mark| now.saturating_sub(mark.at));
-        if base == Duration::MAX { Duration::ZERO } else { self.queueing().max(waited.saturating_sub(base)) }
+        self.base().map_or(Duration::ZERO, |base| self.queueing().max(waited.saturating_sub(base)))
+    }
+
+    /// The empty path's time, as far as it is known.
+    pub(super) fn base(&self) -> Option<Duration> {
+        Some(self.base.shortest.min(self.base.before)).filter(|base| *base < Duration::MAX)
     }
 
     pub(super) const fn arrived_bytes(&self) -> u64 {
@@ -231,11 +244,12 @@ impl Window {
 impl Base {
     /// Says whether a span is over.
     fn see(&mut self, now: Duration, round_trip: Duration) -> bool {
-        let is_over = now.saturating_sub(self.since) >= BASE_SPAN;
+        let since = *self.since.get_or_insert(now);
+        let is_over = now.saturating_sub(since) >= BASE_SPAN;
         if is_over {
             self.before = self.shortest;
             self.shortest = Duration::MAX;
-            self.since = now;
+            self.since = Some(now);
         }
         self.shortest = self.shortest.min(round_trip);
         is_over
@@ -267,7 +281,7 @@ mod tests {
     /// Sends as much as the window allows for so long. Returns the arrived bytes a second and the longest queue after
     /// the first ten seconds.
     fn fill(bytes_per_second: u64, seconds: u64) -> (f64, Duration) {
-        let mut window = Window::new(LARGEST_BYTES);
+        let mut window = Window::new(LARGEST_BYTES, None);
         let mut path = Path { bytes_per_second, free_at: Duration::ZERO, pongs: VecDeque::new() };
         let (mut longest, mut arrived_before) = (Duration::ZERO, 0);
         for step in 0..seconds * 1_000 {
@@ -314,8 +328,23 @@ mod tests {
     }
 
     #[test]
+    fn what_was_known_of_the_path_tells_a_queue_from_the_way_unless_it_is_another_way() {
+        let queueing = |round_trip_ms: u64| {
+            let mut window = Window::new(LARGEST_BYTES, Some(Duration::from_millis(20)));
+            for at_s in [100, 101, 102] {
+                let now = Duration::from_secs(at_s);
+                let number = window.mark(now);
+                window.pong(now + Duration::from_millis(round_trip_ms), number).unwrap();
+            }
+            window.queueing()
+        };
+        assert_eq!(queueing(320), Duration::from_millis(300));
+        assert_eq!(queueing(700), Duration::ZERO);
+    }
+
+    #[test]
     fn one_late_ping_does_not_shrink_the_window_and_three_do() {
-        let mut window = Window::new(LARGEST_BYTES);
+        let mut window = Window::new(LARGEST_BYTES, None);
         let mut ping = |round_trip_ms: u64| {
             window.wrote(100_000);
             let number = window.mark(Duration::ZERO);
@@ -329,7 +358,7 @@ mod tests {
 
     #[test]
     fn a_pong_that_answers_several_pings_counts_for_all_and_a_strange_one_for_none() {
-        let mut window = Window::new(LARGEST_BYTES);
+        let mut window = Window::new(LARGEST_BYTES, None);
         window.wrote(1_000);
         window.mark(Duration::ZERO);
         window.wrote(500);
@@ -343,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_window_that_nothing_waits_for_keeps_its_size() {
-        let mut window = Window::new(LARGEST_BYTES);
+        let mut window = Window::new(LARGEST_BYTES, None);
         for step in 0..100 {
             assert!(window.has_room_for_live());
             window.wrote(10_000);

@@ -64,7 +64,7 @@ impl TrackMachine {
         let lanes = Lanes::at_welcome(&*self.spool, newest, self.pace.live_backlog);
         let welcomed = Welcomed {
             limits: welcome.limits,
-            window: Window::new(self.pace.in_flight_bytes),
+            window: Window::new(self.pace.in_flight_bytes, self.path_base),
             lanes,
             in_flight: InFlight::default(),
             params_written,

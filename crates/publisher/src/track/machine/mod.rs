@@ -62,6 +62,8 @@ pub struct TrackMachine {
     rate: Option<Controller>,
     /// How late the sound is, for a picture.
     audio_delay: Duration,
+    /// How long a ping takes on the empty path, by the newest pongs.
+    path_base: Option<Duration>,
 
     offline: Option<(Duration, String)>,
     /// Units that were ever written, on this connection or an earlier one.
@@ -115,6 +117,7 @@ impl TrackMachine {
             held: None,
             rate: None,
             audio_delay: Duration::ZERO,
+            path_base: None,
             offline: None,
             written: UnitRanges::new(),
             counters: Counters::default(),
@@ -279,6 +282,7 @@ impl TrackMachine {
                     && let Some(round_trip) = welcomed.window.pong(now, number)
                 {
                     self.counters.round_trip = Some(round_trip);
+                    self.path_base = welcomed.window.base();
                 }
             }
             (SocketEvent::Heard, State::Linked(link)) => link.heard_at = now,
