@@ -13,7 +13,7 @@ use crate::rates::Figures;
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct TrackFacts {
     pub(crate) figures: Figures,
-    pub(crate) wanted_bitrate_bps: u32,
+    pub(crate) full_bitrate_bps: u32,
     pub(crate) dropped: u64,
     pub(crate) clock: Option<ClockDrift>,
 }
@@ -33,7 +33,9 @@ pub(crate) fn track(status: &TrackStatus, facts: &TrackFacts) -> api::Track {
             backlog_ms: backlog.duration_ms,
         },
         bitrate_bps: facts.figures.bitrate_bps,
-        wanted_bitrate_bps: facts.wanted_bitrate_bps,
+        wanted_bitrate_bps: status.target.map_or(facts.full_bitrate_bps, |target| target.bitrate_bps),
+        full_bitrate_bps: facts.full_bitrate_bps,
+        is_paused: status.target.is_some_and(|target| target.is_paused),
         units_per_second: facts.figures.units_per_second,
         dropped: facts.dropped,
         encoder_load: facts.figures.encoder_load,
@@ -154,7 +156,7 @@ mod tests {
         let backlog = Backlog { units: waiting, bytes: waiting * 1_000, duration_ms: waiting * 20 };
         let durable_units = units - lost_units - waiting;
         let counters = Counters { units, durable_units, lost_units, ..Counters::default() };
-        TrackStatus { phase, backlog, counters, spool: Default::default() }
+        TrackStatus { phase, backlog, counters, spool: Default::default(), target: None }
     }
 
     fn refused(code: ErrorCode) -> Phase {
@@ -195,7 +197,7 @@ mod tests {
         let figures = Figures { bitrate_bps: 7, units_per_second: 30.0, encoder_load: 0.1 };
         let shown = track(
             &status,
-            &TrackFacts { figures, wanted_bitrate_bps: 8, dropped: 2, clock: Some(ClockDrift::default()) },
+            &TrackFacts { figures, full_bitrate_bps: 8, dropped: 2, clock: Some(ClockDrift::default()) },
         );
         let arrival = Arrival {
             units: 100,

@@ -7,7 +7,9 @@ use std::fs;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
-use app::api::{Condition, ProblemCode, SettingsChange, Source, StepName, StepOutcome, TokenChange};
+use app::api::{
+    Condition, ProblemCode, SettingsChange, Source, StepName, StepOutcome, TokenChange, WhenSlow,
+};
 use app::{App, Kept, KeptIn, Options, TokenError, TokenStore};
 use protocol::Secret;
 use stage::{SMALL, options, to_error, until};
@@ -44,6 +46,7 @@ async fn what_was_chosen_is_there_at_the_next_start() -> Result<()> {
         room: Some("stage".to_owned()),
         camera: Some(Source::Device { id: "usb-1".to_owned() }),
         quality: Some(SMALL),
+        when_slow: Some(WhenSlow::KeepQuality),
         mirrored: Some(true),
         ..SettingsChange::default()
     };

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use app::api::{
     Arrival, Condition, ConnectionReport, ConnectionStep, DeviceList, DeviceOption, Input, Level, Problem,
     ProblemCode, Quality, QualityPreset, Session, SessionPhase, Settings, SettingsChange, Source, State,
-    StepName, StepOutcome, TokenChange, Track, TrackPhase, Unfinished, UnfinishedPhase, Update,
+    StepName, StepOutcome, TokenChange, Track, TrackPhase, Unfinished, UnfinishedPhase, Update, WhenSlow,
 };
 use ts_rs::{Config, TS};
 
@@ -48,6 +48,7 @@ fn declarations() -> String {
         Settings,
         SettingsChange,
         TokenChange,
+        WhenSlow,
         Quality,
         QualityPreset,
         ConnectionReport,

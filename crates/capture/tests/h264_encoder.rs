@@ -92,6 +92,28 @@ fn a_new_bitrate_takes_effect_and_survives_a_change_of_size() {
 }
 
 #[test]
+fn fewer_frames_share_the_bitrate_and_the_picture_goes_on() {
+    let mut encoder = H264Encoder::new(30, 600_000);
+    let mut source = frames(640, 360, 30);
+    let mut measure = |encoder: &mut H264Encoder, thinning: usize| {
+        encoder.set_thinning(thinning as u32).unwrap();
+        let mut source = source.by_ref().step_by(thinning);
+        // In the middle of a GOP at the end: two and a half seconds to settle, then four to measure.
+        let first = encode(encoder, source.by_ref().take(75 / thinning));
+        let pictures = encode(encoder, source.take(120 / thinning));
+        (first[0].1.as_ref().is_some_and(|picture| picture.key), bytes(&pictures) * 8 / 4)
+    };
+    let (_, all) = measure(&mut encoder, 1);
+    let (is_key, third) = measure(&mut encoder, 3);
+    let (_, all_again) = measure(&mut encoder, 1);
+    println!("measured {all}, {third}, {all_again} bit/s");
+    assert!(!is_key, "the picture goes on");
+    for bitrate_bps in [all, third, all_again] {
+        assert!((400_000..750_000).contains(&bitrate_bps), "{all}, {third}, {all_again} bit/s");
+    }
+}
+
+#[test]
 fn frames_that_would_exceed_a_tiny_bitrate_are_skipped_and_the_rest_decodes() {
     // Noise cannot be compressed, so the encoder has to skip.
     let mut random = fastrand::Rng::with_seed(7);

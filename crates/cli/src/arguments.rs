@@ -7,8 +7,8 @@ use capture::Quality;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use protocol::certificate::PublicKey;
 use protocol::{RoomName, Secret, SessionId};
-use publisher::ServerAddress;
 use publisher::spool::disk;
+use publisher::{ServerAddress, rate};
 use session::sources::SourceArgument;
 
 use crate::destination::{Destination, ReachOptions};
@@ -116,6 +116,21 @@ pub(crate) struct SpoolOptions {
 pub(crate) enum WhenFull {
     Stop,
     Drop,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WhenSlow {
+    KeepQuality,
+    KeepUp,
+}
+
+impl From<WhenSlow> for rate::WhenSlow {
+    fn from(when_slow: WhenSlow) -> Self {
+        match when_slow {
+            WhenSlow::KeepQuality => Self::KeepQuality,
+            WhenSlow::KeepUp => Self::KeepUp,
+        }
+    }
 }
 
 /// The spool's folder.
@@ -273,6 +288,11 @@ pub(crate) struct PublishOptions {
     #[command(flatten)]
     pub(crate) spool: SpoolOptions,
 
+    /// What gives way when the network carries less than the picture needs: keep-up lowers the picture's bit rate, then its
+    /// frame rate, so that it stays live; keep-quality records all of it, and sends what cannot go live later.
+    #[arg(long, env = "LONGTAKE_WHEN_SLOW", default_value = "keep-up")]
+    pub(crate) when_slow: WhenSlow,
+
     /// auto, none, synthetic, file:PATH.y4m, - (Y4M on standard input), or an id from `longtake devices`.
     #[arg(
         long,
@@ -311,6 +331,14 @@ pub(crate) struct PublishOptions {
     /// Print one JSON object a line: started, status, finished.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl PublishOptions {
+    /// What the encoder of the picture makes, and what it does when the network carries less.
+    pub(crate) fn rate(&self) -> rate::Settings {
+        let video = self.media.video(capture::CameraChoice::Synthetic);
+        rate::Settings { when_slow: self.when_slow.into(), bitrate_bps: video.bitrate_bps, fps: video.fps }
+    }
 }
 
 #[derive(Debug, Args)]

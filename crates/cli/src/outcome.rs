@@ -92,7 +92,13 @@ mod tests {
             ..Counters::default()
         };
         let backlog = Backlog { units: units - durable_units - lost.count(), ..Backlog::default() };
-        let status = TrackStatus { phase: Phase::Complete, backlog, counters, spool: Default::default() };
+        let status = TrackStatus {
+            phase: Phase::Complete,
+            backlog,
+            counters,
+            spool: Default::default(),
+            target: None,
+        };
         Report {
             tracks: vec![TrackReport {
                 track: Track::Video,

@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use protocol::Track;
+use publisher::rate::Target;
 use publisher::spool::Fill;
 use publisher::status::{Phase, Status, TrackStatus};
 use serde_json::{Value, json};
 
 use crate::measures::clock_face;
+use crate::verify::grouped;
 
 /// A longer line would wrap on a narrow terminal, and a carriage return would not take it back.
 pub(crate) const TERMINAL_WIDTH: usize = 79;
@@ -103,7 +105,10 @@ fn track_text(track: Track, status: &TrackStatus, rate: Option<Rate>) -> String 
         Track::Video => format!(" {} fps", shown(rate.map(|rate| rate.units))),
         Track::Audio => String::new(),
     };
-    let kbit = shown(rate.map(|rate| rate.kbit));
+    let kbit = match status.target.and_then(|target| target_text(&target)) {
+        Some(lowered) => format!(", {lowered}"),
+        None => format!(" {} kbit/s", shown(rate.map(|rate| rate.kbit))),
+    };
     let behind = match status.phase {
         Phase::CatchingUp | Phase::Offline { .. } | Phase::NeedsYou(_) => {
             format!(" {:.1} s behind", status.backlog.duration_ms as f64 / 1_000.0)
@@ -112,11 +117,22 @@ fn track_text(track: Track, status: &TrackStatus, rate: Option<Rate>) -> String 
     };
     let lost = if counters.lost_units > 0 { format!(" LOST {}", counters.lost_units) } else { String::new() };
     format!(
-        "{track} {}{fps} {kbit} kbit/s {}/{}{behind}{lost}",
+        "{track} {}{fps}{kbit} {}/{}{behind}{lost}",
         status.phase.name(),
         counters.durable_units,
         counters.units
     )
+}
+
+/// What is made of the picture while the network carries less than all of it; none while it carries everything.
+fn target_text(target: &Target) -> Option<String> {
+    let Target { bitrate_bps, full_bps, is_paused, .. } = *target;
+    let kbit = |bps: u32| grouped(u64::from(bps / 1_000));
+    match (is_paused, target.is_lowered()) {
+        (true, _) => Some("not live: the network carries the sound only".to_owned()),
+        (false, true) => Some(format!("keeping up: {} of {} kbit/s", kbit(bitrate_bps), kbit(full_bps))),
+        (false, false) => None,
+    }
 }
 
 /// A track's state as scripts see it.
@@ -143,6 +159,14 @@ pub(crate) fn track_json(status: &TrackStatus) -> Value {
     .into();
     if let Some(trouble) = &status.spool.trouble {
         fields["spool_trouble"] = trouble.to_string().into();
+    }
+    if let Some(target) = status.target {
+        fields["target"] = json!({
+            "kbit_per_s": target.bitrate_bps / 1_000,
+            "full_kbit_per_s": target.full_bps / 1_000,
+            "thinning": target.thinning,
+            "is_paused": target.is_paused,
+        });
     }
     if let Some(round_trip) = counters.round_trip {
         fields["round_trip_ms"] = round(round_trip.as_secs_f64() * 1_000.0).into();
@@ -213,7 +237,7 @@ mod tests {
     fn track(phase: Phase, units: u64, payload_bytes: u64, durable_units: u64) -> TrackStatus {
         let counters = Counters { units, payload_bytes, durable_units, ..Counters::default() };
         let backlog = Backlog { units: 5, bytes: 2_000, duration_ms: 3_210 };
-        TrackStatus { phase, backlog, counters, spool: Health::default() }
+        TrackStatus { phase, backlog, counters, spool: Health::default(), target: None }
     }
 
     fn both(video: TrackStatus, audio: TrackStatus) -> Status {
@@ -263,6 +287,23 @@ mod tests {
         let status = Status { audio: Some(audio), ..Status::default() };
         let text = line.render(Duration::from_secs(5), &status);
         assert_eq!(text, "00:05 audio catching up 0 kbit/s 120000/123456 3.2 s behind LOST 7");
+    }
+
+    #[test]
+    fn a_picture_that_is_lowered_says_so() {
+        let of = |kbps: u32, is_paused| {
+            let target = Target { bitrate_bps: kbps * 1_000, thinning: 2, is_paused, full_bps: 2_000_000 };
+            let video = TrackStatus { target: Some(target), ..track(Phase::Live, 60, 185_000, 45) };
+            Status { video: Some(video), ..Status::default() }
+        };
+        for (status, expected) in [
+            (of(740, false), "00:02 video live 30 fps, keeping up: 740 of 2,000 kbit/s 45/60"),
+            (of(100, true), "00:02 video live 30 fps, not live: the network carries the sound only 45/60"),
+        ] {
+            assert_eq!(StatusLine::default().render(Duration::from_secs(2), &status), expected);
+        }
+        let json = StatusLine::default().render_json(Duration::from_secs(2), &of(740, false));
+        assert_eq!(json["video"]["target"]["kbit_per_s"], 740);
     }
 
     #[test]

@@ -112,6 +112,11 @@ pub enum EventKind {
     /// Sound was lost, or there was too much of it, and was set to the clock. The detail is a
     /// [`SoundShift`](crate::SoundShift).
     SoundResynchronised,
+    /// The network carries less than the picture needs: from here on less of it was made, or it was not sent live. Again
+    /// when it changes much. The detail is a [`NetworkRate`](crate::NetworkRate).
+    RateLowered,
+    /// The picture has its full bit rate again. The detail is a [`NetworkRate`](crate::NetworkRate).
+    RateRestored,
     /// At the end of the audio track: how the microphone's clock ran, and how far sound and picture were apart. The
     /// detail is a [`ClockDrift`](crate::ClockDrift).
     ClockDrift,

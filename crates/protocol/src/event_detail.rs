@@ -59,6 +59,21 @@ pub struct SoundShift {
     pub shift_ms: i64,
 }
 
+/// The detail of [`EventKind::RateLowered`](crate::control::EventKind::RateLowered) and of
+/// [`EventKind::RateRestored`](crate::control::EventKind::RateRestored): what is made of the picture, such as
+/// `bitrate_bps=740000 full_bps=2000000 thinning=1 paused=0`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NetworkRate {
+    /// The picture's bit rate, in bit/s.
+    pub bitrate_bps: u32,
+    /// The one that it has while nothing is in the way, in bit/s.
+    pub full_bps: u32,
+    /// One frame of so many is encoded; 1 for all.
+    pub thinning: u32,
+    /// The picture is not sent live; it follows later.
+    pub is_paused: bool,
+}
+
 /// A detail that does not say what its event's kind promises.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the detail lacks {0}, or it has a value of the wrong form")]
@@ -147,6 +162,30 @@ impl FromStr for SoundShift {
     }
 }
 
+impl fmt::Display for NetworkRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bitrate_bps, full_bps, thinning, is_paused } = self;
+        write!(
+            f,
+            "bitrate_bps={bitrate_bps} full_bps={full_bps} thinning={thinning} paused={}",
+            u8::from(*is_paused)
+        )
+    }
+}
+
+impl FromStr for NetworkRate {
+    type Err = DetailError;
+
+    fn from_str(text: &str) -> Result<Self, DetailError> {
+        Ok(Self {
+            bitrate_bps: number(text, "bitrate_bps")?,
+            full_bps: number(text, "full_bps")?,
+            thinning: number(text, "thinning")?,
+            is_paused: number::<u8>(text, "paused")? > 0,
+        })
+    }
+}
+
 fn value<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.split_ascii_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
 }
@@ -176,6 +215,10 @@ mod tests {
                 assert_eq!(interruption.to_string().parse(), Ok(interruption));
             }
         }
+        for is_paused in [false, true] {
+            let rate = NetworkRate { bitrate_bps: 740_000, full_bps: 2_000_000, thinning: 2, is_paused };
+            assert_eq!(rate.to_string().parse(), Ok(rate));
+        }
         assert_eq!(SoundShift { shift_ms: -70 }.to_string().parse(), Ok(SoundShift { shift_ms: -70 }));
     }
 
@@ -193,6 +236,7 @@ mod tests {
         assert!("reason=boredom".parse::<Interruption>().is_err());
         assert!("reason=sleep away_ms=long".parse::<Interruption>().is_err());
         assert!("shift_ms".parse::<SoundShift>().is_err());
+        assert!("bitrate_bps=1 full_bps=2 thinning=1".parse::<NetworkRate>().is_err());
         assert_eq!("more=1 shift_ms=5 words".parse(), Ok(SoundShift { shift_ms: 5 }));
     }
 }

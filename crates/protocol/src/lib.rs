@@ -23,7 +23,7 @@ mod secret;
 mod track;
 pub mod unit;
 
-pub use event_detail::{ClockDrift, DetailError, Interruption, InterruptionReason, SoundShift};
+pub use event_detail::{ClockDrift, DetailError, Interruption, InterruptionReason, NetworkRate, SoundShift};
 pub use hex::{Hex, HexError};
 pub use ids::{IdError, ResumeKey, RoomName, SessionId};
 pub use ranges::{UnitRange, UnitRanges};

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use protocol::{Secret, Track};
 use tokio::sync::{Notify, broadcast, watch};
 
+use crate::audio_delay::AudioDelay;
+use crate::rate::Target;
 use crate::socket::{Endpoint, Socket};
 use crate::spool::disk::SessionFolder;
 use crate::status::{Phase, Status};
@@ -62,6 +64,7 @@ impl SharedTrack {
 pub(crate) struct Outlets {
     pub(crate) status: Arc<watch::Sender<Status>>,
     pub(crate) tells: broadcast::Sender<(Track, Tell)>,
+    pub(crate) audio_delay: Arc<AudioDelay>,
     /// The session's folder, if its spool is on disk.
     pub(crate) folder: Option<Arc<SessionFolder>>,
 }
@@ -69,13 +72,13 @@ pub(crate) struct Outlets {
 /// Runs a track until it is complete. Ends early only with its task.
 pub(crate) async fn drive(shared: Arc<SharedTrack>, endpoint: Endpoint, mut outlets: Outlets) {
     let mut socket = Socket::Absent;
-    let mut shown: Option<(Phase, Instant)> = None;
+    let mut shown: Option<Shown> = None;
     loop {
         // Messages come first: when the server's limits forbid one, a command follows.
         if socket.is_writable()
-            && let Some(message) = shared.with(TrackMachine::poll_message)
+            && let Some(frame) = shared.with(TrackMachine::poll_frame)
         {
-            socket.write(message);
+            socket.write(frame);
         }
         while let Some(command) = shared.with(|machine, _| machine.poll_command()) {
             match command {
@@ -100,7 +103,13 @@ pub(crate) async fn drive(shared: Arc<SharedTrack>, endpoint: Endpoint, mut outl
         if show(&shared, &outlets, &mut shown) == Phase::Complete {
             return;
         }
-        let due = shared.with(|machine, _| machine.next_timeout());
+        let due = shared.with(|machine, now| {
+            match shared.track {
+                Track::Audio => outlets.audio_delay.set(machine.delay(now)),
+                Track::Video => machine.audio_is_late(now, outlets.audio_delay.get()),
+            }
+            machine.next_timeout()
+        });
         let sleep = async {
             match due {
                 Some(due) => tokio::time::sleep_until((shared.epoch + due).into()).await,
@@ -125,15 +134,24 @@ fn tell_outside(outlets: &Outlets, track: Track, tell: Tell) {
     outlets.tells.send((track, tell)).ok();
 }
 
-/// Publishes the status if the phase changed, or if it is time. Returns the present phase.
-fn show(shared: &SharedTrack, outlets: &Outlets, shown: &mut Option<(Phase, Instant)>) -> Phase {
+/// What was published last, and when.
+struct Shown {
+    phase: Phase,
+    target: Option<Target>,
+    at: Instant,
+}
+
+/// Publishes the status if the phase or the encoder's target changed, or if it is time. Returns the present phase.
+fn show(shared: &SharedTrack, outlets: &Outlets, shown: &mut Option<Shown>) -> Phase {
     let status = shared.with(|machine, _| machine.status());
     let phase = status.phase.clone();
     let now = Instant::now();
-    let is_news = shown.as_ref().is_none_or(|(before, at)| *before != phase || now - *at >= STATUS_INTERVAL);
+    let is_news = shown.as_ref().is_none_or(|shown| {
+        shown.phase != phase || shown.target != status.target || now - shown.at >= STATUS_INTERVAL
+    });
     if is_news {
-        log_change(shared.track, shown.as_ref().map(|(phase, _)| phase), &phase);
-        *shown = Some((phase.clone(), now));
+        log_change(shared.track, shown.as_ref().map(|shown| &shown.phase), &phase);
+        *shown = Some(Shown { phase: phase.clone(), target: status.target, at: now });
         outlets.status.send_modify(|all| *all.track_mut(shared.track) = Some(status));
     }
     phase

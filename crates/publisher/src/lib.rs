@@ -6,11 +6,13 @@
 //! [`connection::test()`] finds out beforehand whether a session could be published, and what stands in the way if not.
 
 mod address;
+mod audio_delay;
 mod backoff;
 pub mod connection;
 mod driver;
 pub mod latency;
 mod publisher;
+pub mod rate;
 mod socket;
 pub mod spool;
 pub mod status;

@@ -13,8 +13,10 @@ use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 
 use crate::address::{AddressError, ServerAddress};
+use crate::audio_delay::AudioDelay;
 use crate::driver::{Outlets, SharedTrack, drive};
 use crate::latency::Latency;
+use crate::rate;
 use crate::socket::Endpoint;
 use crate::spool::disk::{self, MemoryBytes, Reopened, SessionFolder, SpoolError};
 use crate::spool::{MemorySpool, Overflow, Spool};
@@ -42,6 +44,9 @@ pub struct Config {
     pub video: TrackSettings,
     /// The sound's queue and socket.
     pub audio: TrackSettings,
+    /// What the encoder of the picture makes, and what it does when the network carries less; none when nothing can be
+    /// said to it.
+    pub rate: Option<rate::Settings>,
 }
 
 /// Where what is not acknowledged waits.
@@ -94,7 +99,16 @@ impl Config {
     #[must_use]
     pub const fn new(server: ServerAddress, identity: Identity) -> Self {
         let (video, audio) = (TrackSettings::of(Track::Video), TrackSettings::of(Track::Audio));
-        Self { server, token: None, own_authority: None, identity, storage: Storage::Memory, video, audio }
+        Self {
+            server,
+            token: None,
+            own_authority: None,
+            identity,
+            storage: Storage::Memory,
+            video,
+            audio,
+            rate: None,
+        }
     }
 
     fn folder(&self, tracks: &[Track]) -> Result<Option<SessionFolder>, SpoolError> {
@@ -111,7 +125,11 @@ impl Config {
         let on_disk = folder.and_then(|folder| folder.spool(track));
         let in_memory = || Box::new(MemorySpool::new(settings.spool_bytes, overflow)) as Box<dyn Spool>;
         let spool = on_disk.unwrap_or_else(in_memory);
-        TrackMachine::new(track, self.identity.clone(), settings.pace, spool, seed)
+        let mut machine = TrackMachine::new(track, self.identity.clone(), settings.pace, spool, seed);
+        if let (Track::Video, Some(rate)) = (track, self.rate) {
+            machine.follow_network(rate);
+        }
+        machine
     }
 }
 
@@ -272,12 +290,14 @@ impl Publisher {
         let (status, tells) =
             (Arc::new(watch::Sender::new(Status::default())), broadcast::Sender::new(TELL_CAPACITY));
         let mut publisher = Self { identity, folder, tracks: Vec::new(), tasks: Vec::new(), status, tells };
+        let audio_delay = Arc::<AudioDelay>::default();
         for (track, machine) in machines {
             let shared = Arc::new(SharedTrack::new(track, machine, sockets.token.clone()));
             let Sockets { server, tls, .. } = sockets.clone();
             let endpoint = Endpoint { server, track, token: None, tls };
             let (status, tells) = (publisher.status.clone(), publisher.tells.clone());
-            let outlets = Outlets { status, tells, folder: publisher.folder.clone() };
+            let (audio_delay, folder) = (audio_delay.clone(), publisher.folder.clone());
+            let outlets = Outlets { status, tells, audio_delay, folder };
             publisher.tasks.push(tokio::spawn(drive(shared.clone(), endpoint, outlets)));
             publisher.tracks.push(TrackHandle(shared));
         }
@@ -328,6 +348,14 @@ impl Publisher {
     pub fn set_token(&self, token: Option<Secret>) {
         for TrackHandle(shared) in &self.tracks {
             shared.set_token(token.clone());
+        }
+    }
+
+    /// Takes what the encoder of the picture makes from now on while nothing is in the way, and what gives way. The
+    /// answer is the status's target.
+    pub fn follow_network(&self, settings: rate::Settings) {
+        if let Some(TrackHandle(shared)) = self.track(Track::Video) {
+            shared.input(|machine, _| machine.follow_network(settings));
         }
     }
 

@@ -17,11 +17,13 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::protocol::frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data as OpData, OpCode};
 use tokio_tungstenite::tungstenite::{self, Error};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
 use crate::address::ServerAddress;
-use crate::track::{ConnectFailure, Message, SocketEvent, refusal_of_http};
+use crate::track::{ConnectFailure, Frame, Message, SocketEvent, refusal_of_http};
 
 type WebSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 type Opening = Pin<Box<dyn Future<Output = Result<WebSocket, ConnectFailure>> + Send>>;
@@ -67,13 +69,18 @@ impl Socket {
         matches!(self, Self::Open(open) if open.message.is_none() && !open.flushing)
     }
 
-    pub(crate) fn write(&mut self, message: Message) {
+    pub(crate) fn write(&mut self, frame: Frame) {
         if let Self::Open(open) = self {
-            open.message = Some(match message {
-                Message::Text(text) => tungstenite::Message::text(text),
-                Message::Binary(bytes) => tungstenite::Message::Binary(bytes),
-                Message::Ping(number) => {
+            open.message = Some(match frame {
+                Frame::Whole(Message::Text(text)) => tungstenite::Message::text(text),
+                Frame::Whole(Message::Binary(bytes)) => tungstenite::Message::Binary(bytes),
+                Frame::Whole(Message::Ping(number)) => {
                     tungstenite::Message::Ping(Bytes::copy_from_slice(&number.to_be_bytes()))
+                }
+                Frame::Piece { bytes, is_first, is_last } => {
+                    let code = if is_first { OpData::Binary } else { OpData::Continue };
+                    let frame = frame::Frame::message(bytes, OpCode::Data(code), is_last);
+                    tungstenite::Message::Frame(frame)
                 }
             });
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use protocol::Track;
 use protocol::error::ErrorBody;
 
+use crate::rate::Target;
 use crate::spool::{Backlog, Health};
 
 /// Where a track is, as a person would say it.
@@ -97,6 +98,8 @@ pub struct TrackStatus {
     pub counters: Counters,
     /// Whether what is kept here is kept safely.
     pub spool: Health,
+    /// What the encoder should make, where the bit rate follows the network.
+    pub target: Option<Target>,
 }
 
 impl fmt::Display for TrackStatus {

@@ -219,6 +219,7 @@ fn settings(choices: &Choices, overrides: &Overrides, kept: Option<&Kept>) -> Se
         camera: overrides.camera.clone().unwrap_or(choices.camera),
         microphone: overrides.microphone.clone().unwrap_or(choices.microphone),
         quality: choices.quality,
+        when_slow: choices.when_slow,
         mirrored: choices.mirrored,
     }
 }

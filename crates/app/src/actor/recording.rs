@@ -10,12 +10,12 @@ use protocol::{RoomName, SessionId, Track};
 use publisher::spool::disk;
 use publisher::status::{Phase, Status, TrackStatus};
 use publisher::track::Identity;
-use publisher::{Config, Publisher, Storage};
-use session::{Ended, Feed, answer_keyframe_requests, publishing_device};
+use publisher::{Config, Publisher, Storage, rate};
+use session::{Ended, Feed, answer_keyframe_requests, follow_network, publishing_device};
 use tokio::sync::watch;
 
 use super::Actor;
-use crate::api::{Problem, ProblemCode, Quality, Session, SessionPhase};
+use crate::api::{Problem, ProblemCode, Quality, Session, SessionPhase, WhenSlow};
 use crate::rates::{Rates, Totals};
 use crate::view::{self, TrackFacts};
 
@@ -88,7 +88,7 @@ impl Recording {
         let quality = &self.quality;
         let track = |track: Track| {
             let report = report.tracks.iter().find(|report| report.track == track)?;
-            let (rates, wanted_bitrate_bps, dropped, clock) = match track {
+            let (rates, full_bitrate_bps, dropped, clock) = match track {
                 Track::Video => {
                     let dropped = stats.frames_dropped + stats.frames_skipped;
                     (&self.video, quality.video_bitrate_bps, dropped, None)
@@ -99,7 +99,7 @@ impl Recording {
             };
             // Once it is stopped nothing is made any more, however the last two seconds were.
             let figures = if self.lasted.is_none() { rates.figures() } else { Default::default() };
-            Some(view::track(&report.status, &TrackFacts { figures, wanted_bitrate_bps, dropped, clock }))
+            Some(view::track(&report.status, &TrackFacts { figures, full_bitrate_bps, dropped, clock }))
         };
         Session {
             id: self.id,
@@ -184,11 +184,13 @@ impl Actor {
             self.overrides.token.clone().or_else(|| self.token.as_ref().map(|kept| kept.token.clone()));
         config.storage = Storage::Disk(disk::Settings::new(&self.spool));
         config.own_authority = self.overrides.own_authority.clone();
+        config.rate = Some(self.rate());
         let publisher = Publisher::start(&config, &tracks).map_err(|error| Problem::from(&error))?;
         let session = self.inputs.record(&encoding).map_err(|error| Problem::from(&error))?;
 
         let controls = session.controls();
         tokio::spawn(answer_keyframe_requests(publisher.tells(), controls.clone()));
+        tokio::spawn(follow_network(&publisher, controls.clone()));
         let feed = Feed::new(session, &publisher, |remark| tracing::info!("{remark}"));
         self.run_feed(feed.on_devices(self.camera.name(), self.microphone.name(), !self.camera.is_on()), id)?;
         tracing::info!(session = %id.short(), %room, "recording");
@@ -341,14 +343,25 @@ impl Actor {
         }
     }
 
+    /// What the encoder of the picture makes, and what it does when the network carries less.
+    fn rate(&self) -> rate::Settings {
+        let Quality { video_bitrate_bps: bitrate_bps, fps, .. } = self.choices.quality;
+        let when_slow = match self.choices.when_slow {
+            WhenSlow::KeepQuality => rate::WhenSlow::KeepQuality,
+            WhenSlow::KeepUp => rate::WhenSlow::KeepUp,
+        };
+        rate::Settings { when_slow, bitrate_bps, fps }
+    }
+
     /// Takes the quality that is chosen now over to the session that runs.
     pub(super) fn tell_quality(&mut self) {
-        let quality = self.choices.quality;
+        let (quality, rate) = (self.choices.quality, self.rate());
         let Some(recording) = self.recording.as_mut().filter(|recording| recording.lasted.is_none()) else {
             return;
         };
         recording.controls.set_video_fps(quality.fps);
-        recording.controls.set_video_bitrate_bps(quality.video_bitrate_bps);
+        // The picture's bit rate comes back from there, as far as the network carries it.
+        recording.publisher.follow_network(rate);
         recording.controls.set_audio_bitrate_bps(quality.audio_bitrate_bps);
         let before = mem::replace(&mut recording.quality, quality);
         let picture =

@@ -32,8 +32,13 @@ impl Actor {
         if let Some(mirrored) = change.mirrored {
             self.choices.mirrored = mirrored;
         }
+        if let Some(when_slow) = change.when_slow {
+            self.choices.when_slow = when_slow;
+        }
         if let Some(quality) = change.quality {
             self.choices.quality = quality;
+        }
+        if change.quality.is_some() || change.when_slow.is_some() {
             self.tell_quality();
         }
         let size = |quality: &Quality| (quality.width, quality.height, quality.fps);

@@ -18,6 +18,6 @@ pub use inputs::{Condition, DeviceList, DeviceOption, Input, Source};
 pub use picture::{PICTURE_HEADER_BYTES, PictureHeader};
 pub use problem::{Problem, ProblemCode};
 pub use session::{Arrival, Session, SessionPhase, Track, TrackPhase};
-pub use settings::{Quality, QualityPreset, Settings, SettingsChange, TokenChange};
+pub use settings::{Quality, QualityPreset, Settings, SettingsChange, TokenChange, WhenSlow};
 pub use state::{Level, State, Update};
 pub use unfinished::{Unfinished, UnfinishedPhase};

@@ -59,8 +59,12 @@ pub struct Track {
     pub arrival: Arrival,
     /// The bit rate that the encoder makes, over the last two seconds, in bit/s.
     pub bitrate_bps: u32,
-    /// The bit rate that it is asked for, in bit/s.
+    /// The bit rate that it is asked for now, in bit/s: less than the full one where the network carries less.
     pub wanted_bitrate_bps: u32,
+    /// The bit rate of the quality that was chosen, in bit/s.
+    pub full_bitrate_bps: u32,
+    /// The picture does not go live for now, as the network carries only the sound. It is kept here.
+    pub is_paused: bool,
     /// Units per second that the encoder makes, over the last two seconds: frames of a picture.
     pub units_per_second: f32,
     /// Frames or runs of sound that were dropped before they were encoded, since the start.

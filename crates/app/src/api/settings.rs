@@ -20,8 +20,22 @@ pub struct Settings {
     pub microphone: Source,
     /// The picture's and the sound's quality.
     pub quality: Quality,
+    /// What gives way when the network carries less than that.
+    pub when_slow: WhenSlow,
     /// Whether the preview is shown as in a mirror. What is sent never is.
     pub mirrored: bool,
+}
+
+/// What gives way when the network carries less than the picture needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenSlow {
+    /// The full quality is recorded. What cannot go live is kept here and follows later.
+    KeepQuality,
+    /// The picture's quality is lowered so that it stays live.
+    #[default]
+    KeepUp,
 }
 
 /// A quality, in figures.
@@ -69,6 +83,8 @@ pub struct SettingsChange {
     pub microphone: Option<Source>,
     /// The quality; while a session runs, it changes at the next frame.
     pub quality: Option<Quality>,
+    /// What gives way when the network carries less; while a session runs, it changes at once.
+    pub when_slow: Option<WhenSlow>,
     /// Whether the preview is mirrored.
     pub mirrored: Option<bool>,
 }

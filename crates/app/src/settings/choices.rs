@@ -5,7 +5,9 @@ use protocol::{RoomName, Secret};
 use publisher::{AddressError, ServerAddress};
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Problem, ProblemCode, Quality, QualityPreset, SettingsChange, Source, TokenChange};
+use crate::api::{
+    Problem, ProblemCode, Quality, QualityPreset, SettingsChange, Source, TokenChange, WhenSlow,
+};
 
 /// What is remembered across runs, but the token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +21,7 @@ pub(crate) struct Choices {
     #[serde(with = "source_text")]
     pub(crate) microphone: Source,
     pub(crate) mirrored: bool,
+    pub(crate) when_slow: WhenSlow,
     // Last, as TOML wants tables behind plain values.
     pub(crate) quality: Quality,
 }
@@ -32,6 +35,7 @@ impl Default for Choices {
             microphone: Source::Auto,
             // What is filmed is seldom oneself, and writing in it shall be readable.
             mirrored: false,
+            when_slow: WhenSlow::default(),
             quality: quality(&capture::Quality::default().preset()),
         }
     }
@@ -108,6 +112,7 @@ pub(crate) struct Change {
     pub(crate) camera: Option<Source>,
     pub(crate) microphone: Option<Source>,
     pub(crate) quality: Option<Quality>,
+    pub(crate) when_slow: Option<WhenSlow>,
     pub(crate) mirrored: Option<bool>,
 }
 
@@ -123,8 +128,8 @@ impl TryFrom<SettingsChange> for Change {
             TokenChange::Set(token) if !token.trim().is_empty() => Some(Secret::new(token.trim())),
             TokenChange::Set(_) | TokenChange::Clear => None,
         });
-        let SettingsChange { camera, microphone, quality, mirrored, .. } = change;
-        Ok(Self { server, token, room, camera, microphone, quality, mirrored })
+        let SettingsChange { camera, microphone, quality, when_slow, mirrored, .. } = change;
+        Ok(Self { server, token, room, camera, microphone, quality, when_slow, mirrored })
     }
 }
 

@@ -16,9 +16,9 @@ use openh264::encoder::{
 use openh264::formats::YUVSource;
 use openh264::{OpenH264API, Timestamp};
 use openh264_sys2::{
-    ENCODER_OPTION, ENCODER_OPTION_BITRATE, ENCODER_OPTION_MAX_BITRATE, ENCODER_OPTION_TRACE_CALLBACK,
-    ENCODER_OPTION_TRACE_CALLBACK_CONTEXT, ENCODER_OPTION_TRACE_LEVEL, LAYER_NUM, SBitrateInfo,
-    SPATIAL_LAYER_0, SPATIAL_LAYER_ALL, WELS_LOG_INFO, WelsTraceCallback,
+    ENCODER_OPTION, ENCODER_OPTION_BITRATE, ENCODER_OPTION_FRAME_RATE, ENCODER_OPTION_MAX_BITRATE,
+    ENCODER_OPTION_TRACE_CALLBACK, ENCODER_OPTION_TRACE_CALLBACK_CONTEXT, ENCODER_OPTION_TRACE_LEVEL,
+    LAYER_NUM, SBitrateInfo, SPATIAL_LAYER_0, SPATIAL_LAYER_ALL, WELS_LOG_INFO, WelsTraceCallback,
 };
 use protocol::codec::CodecParameters;
 
@@ -37,6 +37,8 @@ const MAX_BITRATE_BPS: u32 = 240_000_000;
 /// The encoder.
 pub struct H264Encoder {
     fps: u32,
+    /// One frame of so many comes.
+    thinning: u32,
     bitrate_bps: u32,
     /// The encoder and the size it was started for; `None` before the first frame.
     running: Option<(Encoder, [usize; 2])>,
@@ -52,6 +54,7 @@ impl H264Encoder {
         let bitrate_bps = usable(bitrate_bps);
         Self {
             fps: fps.max(1),
+            thinning: 1,
             bitrate_bps,
             running: None,
             idr_wanted: false,
@@ -66,13 +69,18 @@ impl H264Encoder {
         90_000 / self.fps
     }
 
+    /// How many frames come in a second.
+    #[allow(clippy::cast_precision_loss)]
+    fn rate_hz(&self) -> f32 {
+        self.fps as f32 / self.thinning as f32
+    }
+
     /// OpenH264 alone, set up as it is used here: what the rest of the capture path is measured against.
     ///
     /// # Errors
     /// [`EncodeError`] when OpenH264 refuses the settings.
     pub fn bare(&self) -> Result<Encoder, EncodeError> {
-        #[allow(clippy::cast_precision_loss)]
-        let rate = FrameRate::from_hz(self.fps as f32);
+        let rate = FrameRate::from_hz(self.rate_hz());
         let config = EncoderConfig::new()
             .complexity(Complexity::Low)
             .adaptive_quantization(false)
@@ -92,7 +100,7 @@ impl H264Encoder {
 impl VideoEncoder for H264Encoder {
     fn encode(&mut self, frame: &Frame) -> Result<Option<EncodedPicture>, EncodeError> {
         let size = [frame.picture.width(), frame.picture.height()];
-        let frame_us = 1_000_000 / u64::from(self.fps);
+        let frame_us = 1_000_000 * u64::from(self.thinning) / u64::from(self.fps);
         let since_idr_us = frame.capture_us.saturating_sub(self.last_idr_us);
         // Half a frame early, so that jitter does not make the interval a frame longer.
         let idr_due = since_idr_us + frame_us / 2 >= IDR_INTERVAL_US;
@@ -145,6 +153,15 @@ impl VideoEncoder for H264Encoder {
         }
     }
 
+    fn set_thinning(&mut self, thinning: u32) -> Result<(), EncodeError> {
+        self.thinning = thinning.max(1);
+        let rate_hz = self.rate_hz();
+        match &mut self.running {
+            Some((encoder, _)) => set_frame_rate(encoder, rate_hz),
+            None => Ok(()),
+        }
+    }
+
     fn set_bitrate_bps(&mut self, bitrate_bps: u32) -> Result<(), EncodeError> {
         let bitrate_bps = usable(bitrate_bps);
         let raises = bitrate_bps > self.bitrate_bps;
@@ -188,6 +205,20 @@ fn set_bitrate(
         Ok(())
     } else {
         Err(EncodeError::H264(format!("it refuses {bitrate_bps} bit/s (code {code})")))
+    }
+}
+
+#[allow(unsafe_code)]
+fn set_frame_rate(encoder: &mut Encoder, mut rate_hz: f32) -> Result<(), EncodeError> {
+    // SAFETY: the option reads a `float` during the call and keeps no pointer to it
+    // (`CWelsH264SVCEncoder::SetOption`); the encoder has been initialised, and is borrowed exclusively.
+    let code = unsafe {
+        encoder.raw_api().set_option(ENCODER_OPTION_FRAME_RATE, (&raw mut rate_hz).cast::<c_void>())
+    };
+    if code == 0 {
+        Ok(())
+    } else {
+        Err(EncodeError::H264(format!("it refuses {rate_hz} frames per second (code {code})")))
     }
 }
 

@@ -60,6 +60,12 @@ pub trait VideoEncoder: Send {
     /// Changes the nominal rate, in frames per second. The next picture is an IDR picture then.
     fn set_fps(&mut self, fps: u32);
 
+    /// Says that one frame of `thinning` will come, so that each has so many times the bits. The picture goes on.
+    ///
+    /// # Errors
+    /// [`EncodeError`] when the encoder refuses it.
+    fn set_thinning(&mut self, thinning: u32) -> Result<(), EncodeError>;
+
     /// Changes the bit rate from the next frame on.
     ///
     /// # Errors

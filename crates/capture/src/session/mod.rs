@@ -431,6 +431,12 @@ impl Controls {
         self.video.set_fps(fps);
     }
 
+    /// Encodes one frame of `thinning` from the next one on. The bit rate is that of the frames that remain; their times
+    /// stay true.
+    pub fn set_video_thinning(&self, thinning: u32) {
+        self.video.set_thinning(thinning);
+    }
+
     /// Changes the audio bit rate from the next packet on, within 6 to 510 kbit/s.
     pub fn set_audio_bitrate_bps(&self, bitrate_bps: u32) {
         self.audio.set_bitrate_bps(bitrate_bps);

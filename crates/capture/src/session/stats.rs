@@ -12,6 +12,8 @@ pub struct Stats {
     pub frames_dropped: u64,
     /// Frames that the encoder skipped to keep to its bit rate.
     pub frames_skipped: u64,
+    /// Frames that were left out on purpose, so that the network carries the rest.
+    pub frames_thinned: u64,
     /// Video units.
     pub video_units: u64,
     /// Bytes of the video units' payloads.
@@ -37,6 +39,7 @@ pub(super) struct Counters {
     pub(super) frames_captured: AtomicU64,
     pub(super) frames_dropped: AtomicU64,
     pub(super) frames_skipped: AtomicU64,
+    pub(super) frames_thinned: AtomicU64,
     pub(super) video_units: AtomicU64,
     pub(super) video_bytes: AtomicU64,
     pub(super) video_encode_us: AtomicU64,
@@ -75,6 +78,7 @@ impl Counters {
             frames_captured: value(&self.frames_captured),
             frames_dropped: value(&self.frames_dropped) + self.frames_missed.read(),
             frames_skipped: value(&self.frames_skipped),
+            frames_thinned: value(&self.frames_thinned),
             video_units: value(&self.video_units),
             video_bytes: value(&self.video_bytes),
             video_encode_us: value(&self.video_encode_us),

@@ -23,6 +23,7 @@ pub(super) struct VideoControl {
     idr_wanted: Arc<AtomicBool>,
     bitrate_bps: Arc<AtomicU32>,
     fps: Arc<AtomicU32>,
+    thinning: Arc<AtomicU32>,
 }
 
 impl VideoControl {
@@ -37,6 +38,10 @@ impl VideoControl {
     pub(super) fn set_fps(&self, fps: u32) {
         self.fps.store(fps.max(1), Ordering::Release);
     }
+
+    pub(super) fn set_thinning(&self, thinning: u32) {
+        self.thinning.store(thinning.max(1), Ordering::Release);
+    }
 }
 
 /// Encodes frames with strictly increasing times, and notices new parameters.
@@ -49,6 +54,10 @@ pub(super) struct VideoCoder {
     origin_us: u64,
     next: u64,
     frame_duration_90k: u32,
+    /// One frame of so many is encoded.
+    thinning: u32,
+    /// Frames since the last one that was encoded, itself included.
+    since_encoded: u32,
     earliest_pts_90k: u64,
     /// The next frame does not continue what the device before delivered.
     rejoins: bool,
@@ -72,6 +81,8 @@ impl VideoCoder {
             origin_us,
             next: 0,
             frame_duration_90k: duration_90k(fps),
+            thinning: 1,
+            since_encoded: 0,
             earliest_pts_90k: 0,
             rejoins: false,
             parameters: None,
@@ -89,10 +100,24 @@ impl VideoCoder {
                 self.frame_duration_90k = duration_90k(fps);
             }
         }
+        match self.control.thinning.swap(0, Ordering::AcqRel) {
+            0 => {}
+            thinning => {
+                self.encoder.set_thinning(thinning)?;
+                self.thinning = thinning;
+            }
+        }
         match self.control.bitrate_bps.swap(0, Ordering::AcqRel) {
             0 => Ok(()),
             bitrate_bps => self.encoder.set_bitrate_bps(bitrate_bps),
         }
+    }
+
+    /// Whether a frame is left out to have fewer of them.
+    fn is_thinned_out(&mut self) -> bool {
+        let is_one_of_many = self.since_encoded > 0 && self.since_encoded < self.thinning;
+        self.since_encoded = if is_one_of_many { self.since_encoded + 1 } else { 1 };
+        is_one_of_many
     }
 
     /// Whether a frame comes sooner after the last one than the frame rate allows, as the first one of another camera
@@ -119,7 +144,7 @@ impl VideoCoder {
             key: picture.key,
             number: self.next,
             pts_90k,
-            duration_90k: self.frame_duration_90k,
+            duration_90k: self.frame_duration_90k * self.thinning,
             capture_us,
             payload: picture.payload,
         };
@@ -142,6 +167,10 @@ impl Coder<Frame> for VideoCoder {
         self.rejoins = false;
         count(&self.counters.frames_captured, 1);
         self.apply_control()?;
+        if self.is_thinned_out() {
+            count(&self.counters.frames_thinned, 1);
+            return Ok(());
+        }
         let begun_us = self.clock.now_us();
         let encoded = self.encoder.encode(&Frame { capture_us, ..frame })?;
         count(&self.counters.video_encode_us, self.clock.now_us().saturating_sub(begun_us));
@@ -200,6 +229,10 @@ mod tests {
 
         fn set_fps(&mut self, _: u32) {}
 
+        fn set_thinning(&mut self, _: u32) -> Result<(), EncodeError> {
+            Ok(())
+        }
+
         fn set_bitrate_bps(&mut self, _: u32) -> Result<(), EncodeError> {
             Ok(())
         }
@@ -230,5 +263,39 @@ mod tests {
             })
             .collect();
         assert_eq!(seen, [0, 33_333, 50_000, 83_000, 85_333, 90_000, 123_332]);
+    }
+
+    #[test]
+    fn frames_are_left_out_evenly_and_those_that_remain_keep_their_times() {
+        let (sender, events) = sync_channel(64);
+        let (clock, counters) = (Arc::new(SimulatedClock::default()), Arc::new(Counters::default()));
+        let control = VideoControl::default();
+        let mut coder =
+            VideoCoder::new(Box::new(Willing), 30, control.clone(), Arc::clone(&counters), clock, 0);
+        let mut out = Outbox::new(sender);
+        let picture = Arc::new(I420::black(64, 64));
+        for frame in 0..12 {
+            match frame {
+                3 => control.set_thinning(3),
+                9 => control.set_thinning(1),
+                _ => {}
+            }
+            let frame = Frame { picture: Arc::clone(&picture), capture_us: frame * 40_000 };
+            coder.encode(frame, &mut out).unwrap();
+        }
+        drop((coder, out));
+        let seen: Vec<(u64, u64, u32)> = events
+            .iter()
+            .filter_map(|event| match event {
+                CaptureEvent::Unit { unit, .. } => Some((unit.number, unit.pts_90k, unit.duration_90k)),
+                _ => None,
+            })
+            .collect();
+        let all = |number: u64, frame: u64| (number, frame * 3_600, 3_000);
+        let third = |number: u64, frame: u64| (number, frame * 3_600, 9_000);
+        let expected =
+            [all(0, 0), all(1, 1), all(2, 2), third(3, 5), third(4, 8), all(5, 9), all(6, 10), all(7, 11)];
+        assert_eq!(seen, expected);
+        assert_eq!(counters.read().frames_thinned, 4);
     }
 }

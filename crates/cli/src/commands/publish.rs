@@ -10,7 +10,7 @@ use publisher::spool::disk;
 use publisher::track::Identity;
 use publisher::{Publisher, Report, Storage};
 use session::sources::{self, Chosen, Kind, SourceArgument};
-use session::{Ended, Feed, answer_keyframe_requests};
+use session::{Ended, Feed, answer_keyframe_requests, follow_network};
 use tokio::sync::mpsc;
 
 use super::watch::Watch;
@@ -132,6 +132,7 @@ async fn publish(
     let recording_url = to.server.http_url(&format!("/api/sessions/{id}/recording.mp4"));
     let mut config = publisher_config(&options.server, &to, identity);
     config.storage = Storage::Disk(options.spool.settings());
+    config.rate = Some(options.rate());
     let names = [(Track::Video, session.camera_name()), (Track::Audio, session.microphone_name())];
     let tracks: Vec<Track> =
         names.iter().filter(|(_, name)| name.is_some()).map(|(track, _)| *track).collect();
@@ -140,6 +141,7 @@ async fn publish(
 
     let controls = session.controls();
     tokio::spawn(answer_keyframe_requests(publisher.tells(), controls.clone()));
+    tokio::spawn(follow_network(&publisher, controls.clone()));
     let (remarks, told) = mpsc::channel(REMARK_CAPACITY);
     let feed = Feed::new(session, &publisher, move |remark| {
         remarks.try_send(remark).ok();

@@ -26,6 +26,8 @@ pub(super) struct Lanes {
     backfill_from: u64,
     written: UnitRanges,
     requested_at: Option<Duration>,
+    /// Nothing is written but the sound, on its own connection.
+    is_paused: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,12 +60,33 @@ impl Lanes {
     pub(super) fn at_welcome(spool: &dyn Spool, newest: Newest, longest: Duration) -> Self {
         let goes_on = spool.entry_from(0).is_none_or(|oldest| newest.lag(oldest.pts_90k) <= longest);
         let live = if goes_on { Live::From { next: 0 } } else { Live::Waiting };
-        Self { live, backfill_from: 0, written: UnitRanges::new(), requested_at: None }
+        Self { live, backfill_from: 0, written: UnitRanges::new(), requested_at: None, is_paused: false }
     }
 
-    /// Whether there is a backlog that is sent behind the live lane.
-    pub(super) fn is_behind(&self) -> bool {
-        self.live == Live::Waiting
+    /// Stops the live lane, or lets it start anew at a fresh key unit.
+    pub(super) fn pause(&mut self, is_paused: bool) {
+        self.is_paused = is_paused;
+        if let Live::From { next } = self.live
+            && is_paused
+        {
+            self.backfill_from = self.backfill_from.min(next);
+            self.live = Live::Waiting;
+        }
+    }
+
+    /// Whether nothing is to be written: what the path carries is the sound's.
+    pub(super) const fn is_paused(&self) -> bool {
+        self.is_paused
+    }
+
+    /// How far the live lane is behind; none while it waits for its start.
+    pub(super) fn live_lag(&self, spool: &dyn Spool, newest: Newest) -> Option<Duration> {
+        match self.live {
+            Live::From { next } => {
+                Some(spool.entry_from(next).map_or(Duration::ZERO, |unit| newest.lag(unit.pts_90k)))
+            }
+            Live::Waiting => None,
+        }
     }
 
     /// The next unit of the live lane. `longest` is how far the lane may fall behind.
@@ -82,7 +105,7 @@ impl Lanes {
             self.live = Live::Waiting;
         }
         // Nobody watches a track that has ended.
-        if newest.is_last {
+        if newest.is_last || self.is_paused {
             return None;
         }
         let fresh_90k = newest.end_90k.saturating_sub(FRESH.as_millis() as u64 * 90);
@@ -131,7 +154,7 @@ impl Lanes {
 
     /// Whether a fresh key unit is needed now, and was not asked for just before.
     pub(super) fn wants_key(&mut self, now: Duration, newest: Newest) -> bool {
-        let waits = self.live == Live::Waiting && !newest.is_last;
+        let waits = self.live == Live::Waiting && !newest.is_last && !self.is_paused;
         let asks = waits && self.requested_at.is_none_or(|at| now >= at + REQUEST_INTERVAL);
         if asks {
             self.requested_at = Some(now);

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use bytes::Bytes;
 use protocol::UnitRanges;
 use protocol::control::{Finish, Limits};
 use protocol::unit::Unit;
@@ -85,6 +86,8 @@ pub(super) struct Welcomed {
     pub(super) params_written: usize,
     pub(super) events_written: usize,
     pub(super) finish_written: Option<Finish>,
+    /// The rest of a message that goes in pieces.
+    pub(super) unfinished: Bytes,
 }
 
 /// Units written on this connection and not acknowledged, in the order of their writing.

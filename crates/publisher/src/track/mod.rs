@@ -6,7 +6,7 @@
 //!
 //! # Using it
 //! After every input, drain [`TrackMachine::poll_command`]; whenever the socket can take a message,
-//! write what [`TrackMachine::poll_message`] gives; and at [`TrackMachine::next_timeout`] call
+//! write what [`TrackMachine::poll_frame`] gives, or [`TrackMachine::poll_message`] where messages must go whole; and at [`TrackMachine::next_timeout`] call
 //! [`TrackMachine::timeout`]. `now` is a time since any fixed instant and never goes backwards.
 //!
 //! # Invariants
@@ -20,7 +20,8 @@
 //! 4. Every event, and after the last unit the `finish`, is written again after every `welcome`, until
 //!    `complete`. It says what is known when it is written, and is written anew when that changes.
 //! 5. Units in flight (written, not acknowledged) stay within [`Pace::in_flight_bytes`], and bytes under way
-//!    (written, not arrived) within a window that keeps queues on the path short, except that one message may always be.
+//!    (written, not arrived) within a window that keeps queues on the path short, except that one message, or one piece of
+//!    it, may always be.
 //! 6. At most one connection exists: `Connect` comes only after the former one is closed or
 //!    `Disconnect` was given.
 
@@ -142,6 +143,22 @@ pub enum Message {
     Binary(Bytes),
     /// A ping with this number as its payload, big-endian; report [`SocketEvent::Pong`] when its answer comes.
     Ping(u32),
+}
+
+/// What to write to the socket, where large messages go in pieces.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Frame {
+    /// A whole message.
+    Whole(Message),
+    /// A piece of a binary message: a frame of a fragmented one (RFC 6455, section 5.4).
+    Piece {
+        /// Its bytes.
+        bytes: Bytes,
+        /// Whether the message begins with it.
+        is_first: bool,
+        /// Whether the message ends with it.
+        is_last: bool,
+    },
 }
 
 /// What happened at the socket.

@@ -7,7 +7,8 @@
 //! quickly and shrinks when they are late, as LEDBAT (RFC 6817) does it, and what is under way stays within it.
 //! Where old units always wait, the queue would never be empty and its time be taken for the path's: backfill
 //! therefore pauses now and then until pings have seen the path without it, as LEDBAT++ does.
-//! A window is the connection's own: nothing of it outlives the connection.
+//! A window is the connection's own. Only the empty path's time outlives the connection: after an outage both tracks begin at
+//! once, and each would take the other's queue for the path.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,12 +16,12 @@ use std::time::Duration;
 /// The time in queues that the window aims at, as in RFC 6817.
 const TARGET: Duration = Duration::from_millis(100);
 
-/// A window is never smaller: on a path of 300 ms it still carries 870 kbit/s.
-const SMALLEST_BYTES: u64 = 32 * 1024;
-/// A fresh connection that has only new units to send starts with so much: a second of 2 Mbit/s.
-const START_BYTES: u64 = 256 * 1024;
-/// One that has a backlog starts with so much, because all of it would be sent at once.
-const START_WITH_BACKLOG_BYTES: u64 = 64 * 1024;
+/// A window is never smaller: on a path of 300 ms it still carries 430 kbit/s, and a path of 1 Mbit/s carries it in
+/// 131 ms, which sound can wait.
+const SMALLEST_BYTES: u64 = 16 * 1024;
+/// A fresh connection starts with so much, a little more than TCP itself (RFC 6928). Both tracks begin at once after an
+/// outage, and a short queue on the path must not overflow: the sound would wait for what is sent again.
+const START_BYTES: u64 = 20 * 1024;
 
 /// Pings under way. While there are as many no more are written, and the window waits.
 const MARKS: usize = 16;
@@ -31,6 +32,9 @@ const RECENT: usize = 3;
 /// The path may change: an empty path's time is the shortest of the last one to two such spans. At their turn
 /// backfill pauses.
 const BASE_SPAN: Duration = Duration::from_secs(30);
+
+/// When the first ping takes so much longer than the path did before, it is another path.
+const ANOTHER_PATH: Duration = Duration::from_millis(500);
 
 /// The bytes under way, and how many may be.
 #[derive(Debug)]
@@ -48,6 +52,8 @@ pub(super) struct Window {
     /// Something had to wait for room since the last pong.
     was_full: bool,
     pause: Option<Pause>,
+    /// How late the other track is, which may share the way.
+    others_delay: Duration,
 }
 
 /// Backfill pauses. The first pong tells that what was under way has arrived, the second how long the way takes then.
@@ -69,40 +75,62 @@ struct Mark {
 /// The shortest round trips of this span and of the one before.
 #[derive(Debug)]
 struct Base {
-    since: Duration,
+    since: Option<Duration>,
     shortest: Duration,
     before: Duration,
 }
 
 impl Window {
-    pub(super) fn new(has_backlog: bool, largest_bytes: u64) -> Self {
-        let start_bytes = if has_backlog { START_WITH_BACKLOG_BYTES } else { START_BYTES };
+    /// `known` is the empty path's time, as the connection before saw it.
+    pub(super) fn new(largest_bytes: u64, known: Option<Duration>) -> Self {
         Self {
-            size_bytes: start_bytes.min(largest_bytes),
+            size_bytes: START_BYTES.min(largest_bytes),
             largest_bytes,
             written_bytes: 0,
             arrived_bytes: 0,
             marks: VecDeque::with_capacity(MARKS),
             next_mark: 0,
-            base: Base { since: Duration::ZERO, shortest: Duration::MAX, before: Duration::MAX },
+            base: Base { since: None, shortest: Duration::MAX, before: known.unwrap_or(Duration::MAX) },
             recent: VecDeque::with_capacity(RECENT),
             is_starting: true,
             was_full: false,
             pause: None,
+            others_delay: Duration::ZERO,
         }
     }
 
-    /// Whether a message with new units may be written. The last one may exceed the size: an IDR picture does not
-    /// wait for the window to grow.
+    /// Another track, which has precedence, is so late.
+    pub(super) const fn other_is_late(&mut self, delay: Duration) {
+        self.others_delay = delay;
+    }
+
+    /// Whether a message with new units, or another piece of a large message, may be written. The last one may exceed the
+    /// size.
     pub(super) fn has_room_for_live(&mut self) -> bool {
         self.has_room(self.under_way_bytes() < self.size_bytes)
     }
 
-    /// Whether a message with so many bytes of old units may be written. It leaves a quarter to the new ones.
+    /// Whether a message with so many bytes of old units may be written. It leaves a quarter to the new ones. Where the
+    /// smallest window makes too long a queue, a quarter of it is all that old units get.
     pub(super) fn has_room_for_backfill(&mut self, more_bytes: usize) -> bool {
         let under_way = self.under_way_bytes();
-        let fits = under_way == 0 || under_way + more_bytes as u64 <= self.size_bytes / 4 * 3;
+        let is_slow = self.lateness() > 2 * TARGET;
+        let fits = match is_slow {
+            // What is less than a quarter may have no ping behind it, and must not be waited for.
+            true => under_way < self.size_bytes / 4,
+            false => under_way == 0 || under_way + more_bytes as u64 <= self.size_bytes / 4 * 3,
+        };
         self.has_room(fits && self.pause.is_none())
+    }
+
+    /// Old units share a message up to this size.
+    pub(super) const fn backfill_message_bytes(&self) -> usize {
+        (self.size_bytes / 4) as usize
+    }
+
+    /// The time that this track's messages or those of the other one, whichever is later, spend in queues.
+    fn lateness(&self) -> Duration {
+        self.queueing().max(self.others_delay)
     }
 
     fn has_room(&mut self, has_room: bool) -> bool {
@@ -112,6 +140,11 @@ impl Window {
 
     pub(super) const fn wrote(&mut self, bytes: usize) {
         self.written_bytes += bytes as u64;
+    }
+
+    /// So many of the bytes that were to be written were not.
+    pub(super) const fn took_back(&mut self, bytes: usize) {
+        self.written_bytes -= bytes as u64;
     }
 
     /// Whether a ping should follow what was written. The first one goes ahead of everything and sees an empty path.
@@ -142,6 +175,9 @@ impl Window {
         let arrived_bytes = mark.written_bytes - self.arrived_bytes;
         self.arrived_bytes = mark.written_bytes;
         let round_trip = now.saturating_sub(mark.at);
+        if number == 0 && round_trip > self.base.before.saturating_add(ANOTHER_PATH) {
+            self.base.before = Duration::MAX;
+        }
         if self.base.see(now, round_trip) && self.under_way_bytes() > 0 {
             self.pause = Some(Pause { pongs_left: 2, mark: self.next_mark });
         } else if let Some(pause) = self.pause.as_mut().filter(|pause| number >= pause.mark) {
@@ -163,6 +199,21 @@ impl Window {
         shortest.saturating_sub(self.base.shortest.min(self.base.before))
     }
 
+    /// The same, as far as it is known before the next pong: the oldest ping has been under way for so long already.
+    pub(super) fn queueing_so_far(&self, now: Duration) -> Duration {
+        let waited = self.marks.front().map_or(Duration::ZERO, |mark| now.saturating_sub(mark.at));
+        self.base().map_or(Duration::ZERO, |base| self.queueing().max(waited.saturating_sub(base)))
+    }
+
+    /// The empty path's time, as far as it is known.
+    pub(super) fn base(&self) -> Option<Duration> {
+        Some(self.base.shortest.min(self.base.before)).filter(|base| *base < Duration::MAX)
+    }
+
+    pub(super) const fn arrived_bytes(&self) -> u64 {
+        self.arrived_bytes
+    }
+
     /// The newest measured round trip; zero before the first.
     pub(super) fn round_trip(&self) -> Duration {
         self.recent.back().copied().unwrap_or_default()
@@ -173,7 +224,7 @@ impl Window {
     }
 
     fn resize(&mut self, arrived_bytes: u64) {
-        let queueing = self.queueing();
+        let queueing = self.lateness();
         self.is_starting &= queueing <= TARGET / 2;
         let was_full = std::mem::take(&mut self.was_full);
         let lateness = queueing.as_secs_f64() / TARGET.as_secs_f64();
@@ -193,11 +244,12 @@ impl Window {
 impl Base {
     /// Says whether a span is over.
     fn see(&mut self, now: Duration, round_trip: Duration) -> bool {
-        let is_over = now.saturating_sub(self.since) >= BASE_SPAN;
+        let since = *self.since.get_or_insert(now);
+        let is_over = now.saturating_sub(since) >= BASE_SPAN;
         if is_over {
             self.before = self.shortest;
             self.shortest = Duration::MAX;
-            self.since = now;
+            self.since = Some(now);
         }
         self.shortest = self.shortest.min(round_trip);
         is_over
@@ -229,7 +281,7 @@ mod tests {
     /// Sends as much as the window allows for so long. Returns the arrived bytes a second and the longest queue after
     /// the first ten seconds.
     fn fill(bytes_per_second: u64, seconds: u64) -> (f64, Duration) {
-        let mut window = Window::new(true, LARGEST_BYTES);
+        let mut window = Window::new(LARGEST_BYTES, None);
         let mut path = Path { bytes_per_second, free_at: Duration::ZERO, pongs: VecDeque::new() };
         let (mut longest, mut arrived_before) = (Duration::ZERO, 0);
         for step in 0..seconds * 1_000 {
@@ -242,12 +294,14 @@ mod tests {
                 if window.wants_mark() {
                     let number = window.mark(now);
                     path.pongs.push_back((path.free_at.max(now) + LATENCY, number));
-                } else if window.has_room_for_backfill(8_000) {
-                    window.wrote(8_000);
-                    path.send(now, 8_000);
-                } else {
+                    continue;
+                }
+                let bytes = window.backfill_message_bytes().min(8_000);
+                if !window.has_room_for_backfill(bytes) {
                     break;
                 }
+                window.wrote(bytes);
+                path.send(now, bytes);
             }
             if step == 10_000 {
                 arrived_before = window.arrived_bytes;
@@ -274,8 +328,23 @@ mod tests {
     }
 
     #[test]
+    fn what_was_known_of_the_path_tells_a_queue_from_the_way_unless_it_is_another_way() {
+        let queueing = |round_trip_ms: u64| {
+            let mut window = Window::new(LARGEST_BYTES, Some(Duration::from_millis(20)));
+            for at_s in [100, 101, 102] {
+                let now = Duration::from_secs(at_s);
+                let number = window.mark(now);
+                window.pong(now + Duration::from_millis(round_trip_ms), number).unwrap();
+            }
+            window.queueing()
+        };
+        assert_eq!(queueing(320), Duration::from_millis(300));
+        assert_eq!(queueing(700), Duration::ZERO);
+    }
+
+    #[test]
     fn one_late_ping_does_not_shrink_the_window_and_three_do() {
-        let mut window = Window::new(false, LARGEST_BYTES);
+        let mut window = Window::new(LARGEST_BYTES, None);
         let mut ping = |round_trip_ms: u64| {
             window.wrote(100_000);
             let number = window.mark(Duration::ZERO);
@@ -289,7 +358,7 @@ mod tests {
 
     #[test]
     fn a_pong_that_answers_several_pings_counts_for_all_and_a_strange_one_for_none() {
-        let mut window = Window::new(false, LARGEST_BYTES);
+        let mut window = Window::new(LARGEST_BYTES, None);
         window.wrote(1_000);
         window.mark(Duration::ZERO);
         window.wrote(500);
@@ -303,7 +372,7 @@ mod tests {
 
     #[test]
     fn a_window_that_nothing_waits_for_keeps_its_size() {
-        let mut window = Window::new(false, LARGEST_BYTES);
+        let mut window = Window::new(LARGEST_BYTES, None);
         for step in 0..100 {
             assert!(window.has_room_for_live());
             window.wrote(10_000);

@@ -216,9 +216,17 @@ arrival: Arrival,
  */
 bitrate_bps: number, 
 /**
- * The bit rate that it is asked for, in bit/s.
+ * The bit rate that it is asked for now, in bit/s: less than the full one where the network carries less.
  */
 wanted_bitrate_bps: number, 
+/**
+ * The bit rate of the quality that was chosen, in bit/s.
+ */
+full_bitrate_bps: number, 
+/**
+ * The picture does not go live for now, as the network carries only the sound. It is kept here.
+ */
+is_paused: boolean, 
 /**
  * Units per second that the encoder makes, over the last two seconds: frames of a picture.
  */
@@ -315,6 +323,10 @@ microphone: Source,
  */
 quality: Quality, 
 /**
+ * What gives way when the network carries less than that.
+ */
+when_slow: WhenSlow, 
+/**
  * Whether the preview is shown as in a mirror. What is sent never is.
  */
 mirrored: boolean, };
@@ -348,6 +360,10 @@ microphone?: Source,
  */
 quality?: Quality, 
 /**
+ * What gives way when the network carries less; while a session runs, it changes at once.
+ */
+when_slow?: WhenSlow, 
+/**
  * Whether the preview is mirrored.
  */
 mirrored?: boolean, };
@@ -356,6 +372,11 @@ mirrored?: boolean, };
  * What to do with the access token.
  */
 export type TokenChange = { "kind": "clear" } | { "kind": "set", "token": string };
+
+/**
+ * What gives way when the network carries less than the picture needs.
+ */
+export type WhenSlow = "keep-quality" | "keep-up";
 
 /**
  * A quality, in figures.

@@ -134,7 +134,7 @@ app: string, };
 /**
  * The kinds of [`Event`].
  */
-export type EventKind = "device_lost" | "device_restored" | "device_switched" | "muted" | "unmuted" | "quality_changed" | "frames_dropped" | "units_lost" | "interrupted" | "resumed" | "sound_resynchronised" | "clock_drift";
+export type EventKind = "device_lost" | "device_restored" | "device_switched" | "muted" | "unmuted" | "quality_changed" | "frames_dropped" | "units_lost" | "interrupted" | "resumed" | "sound_resynchronised" | "rate_lowered" | "rate_restored" | "clock_drift";
 
 /**
  * The detail of [`EventKind::ClockDrift`](crate::control::EventKind::ClockDrift): the microphone's clock, measured

@@ -59,6 +59,14 @@ test('a live track says when there is nothing to see or to hear', () => {
   });
 });
 
+test('a picture that the network lowers says so, and one that it does not carry', () => {
+  const said = (changes: Partial<Track>) =>
+    trackWords('video', state().camera, session({ video: { ...track(), ...changes } }));
+  const lowered = said({ wanted_bitrate_bps: 740_000, full_bitrate_bps: 2_000_000 });
+  expect(lowered).toMatchObject({ text: 'Live, keeping up: 740 of 2,000 kbit/s', spoken: 'live, keeping up', tone: 'ok' });
+  expect(said({ is_paused: true })).toMatchObject({ text: 'Not live: too little network', tone: 'warn' });
+});
+
 test('what is said aloud holds no numbers', () => {
   for (const kind of ['live', 'catching_up', 'complete', 'incomplete'] as const) {
     const words = trackWords('video', state().camera, session({ video: track({ kind }, backlog) }));

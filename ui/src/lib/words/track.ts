@@ -68,7 +68,7 @@ function duringSession(name: TrackName, input: Input, track: Track, session: Ses
     case 'connecting':
       return plain('connecting', 'Connecting', 'quiet');
     case 'live':
-      return live(name, input, lost);
+      return live(name, input, track, lost);
     case 'catching_up':
       return {
         phase: 'catching_up',
@@ -100,13 +100,21 @@ function duringSession(name: TrackName, input: Input, track: Track, session: Ses
 }
 
 /** It arrives; but silence and darkness that somebody wanted, or did not want, are not hidden behind that. */
-function live(name: TrackName, input: Input, lost: string): TrackWords {
+function live(name: TrackName, input: Input, track: Track, lost: string): TrackWords {
   const device = name === 'video' ? 'camera' : 'microphone';
   const gone = input.condition.kind === 'lost' || input.condition.kind === 'failed';
   const off = name === 'video' ? 'camera off' : 'muted';
   const but = !input.on ? `, ${off}` : gone ? `, but the ${device} is gone` : '';
-  const warns = lost !== '' || (input.on && gone);
-  return { phase: 'live', text: `Live${but}${lost}`, spoken: `live${but}`, tone: warns ? 'warn' : 'ok' };
+  const warns = lost !== '' || (input.on && gone) || track.is_paused;
+  if (track.is_paused) {
+    const text = `Not live: too little network${but}${lost}`;
+    return { phase: 'live', text, spoken: `not live, too little network${but}`, tone: 'warn' };
+  }
+  const lowered = track.wanted_bitrate_bps < track.full_bitrate_bps;
+  const kbit = (bps: number) => count(Math.round(bps / 1000));
+  const rates = `${kbit(track.wanted_bitrate_bps)} of ${kbit(track.full_bitrate_bps)} kbit/s`;
+  const text = `Live${but}${lowered ? `, keeping up: ${rates}` : ''}${lost}`;
+  return { phase: 'live', text, spoken: `live${but}${lowered ? ', keeping up' : ''}`, tone: warns ? 'warn' : 'ok' };
 }
 
 /** What to do about it stands in the notice, which has the room; here it counts that nothing is lost. */

@@ -1,5 +1,6 @@
 //! What the server says, and what follows from it.
 
+use bytes::Bytes;
 use protocol::UnitRanges;
 use protocol::control::{ControlError, EventKind, Finish, ServerMessage, Welcome};
 use protocol::digest::TrackDigest;
@@ -63,12 +64,13 @@ impl TrackMachine {
         let lanes = Lanes::at_welcome(&*self.spool, newest, self.pace.live_backlog);
         let welcomed = Welcomed {
             limits: welcome.limits,
-            window: Window::new(lanes.is_behind(), self.pace.in_flight_bytes),
+            window: Window::new(self.pace.in_flight_bytes, self.path_base),
             lanes,
             in_flight: InFlight::default(),
             params_written,
             events_written: 0,
             finish_written: None,
+            unfinished: Bytes::new(),
         };
         if let State::Linked(link) = &mut self.state {
             link.welcome(self.now, welcomed);

@@ -1,6 +1,8 @@
 //! A track's state and its inputs and outputs; what they lead to is in the modules below.
 
+mod framing;
 mod hearing;
+mod rating;
 mod writing;
 
 use std::collections::VecDeque;
@@ -22,6 +24,7 @@ use super::refusal::{printable, refusal_of_close, shown};
 use super::{Command, Completion, ConnectFailure, Identity, Message, Pace, PushError, SocketEvent, Tell};
 use crate::backoff::Backoff;
 use crate::latency::Latency;
+use crate::rate::Controller;
 use crate::spool::disk::RecoveredTrack;
 use crate::spool::{Note, Spool};
 use crate::status::{Counters, Phase, TrackStatus};
@@ -55,6 +58,12 @@ pub struct TrackMachine {
     recovered: Option<Found>,
     /// The oldest unit that waits for others to share its message, and how many bytes wait.
     held: Option<(Duration, usize)>,
+    /// What the encoder should make, if it can be told.
+    rate: Option<Controller>,
+    /// How late the sound is, for a picture.
+    audio_delay: Duration,
+    /// How long a ping takes on the empty path, by the newest pongs.
+    path_base: Option<Duration>,
 
     offline: Option<(Duration, String)>,
     /// Units that were ever written, on this connection or an earlier one.
@@ -106,6 +115,9 @@ impl TrackMachine {
             losses: Losses::default(),
             recovered: None,
             held: None,
+            rate: None,
+            audio_delay: Duration::ZERO,
+            path_base: None,
             offline: None,
             written: UnitRanges::new(),
             counters: Counters::default(),
@@ -270,11 +282,13 @@ impl TrackMachine {
                     && let Some(round_trip) = welcomed.window.pong(now, number)
                 {
                     self.counters.round_trip = Some(round_trip);
+                    self.path_base = welcomed.window.base();
                 }
             }
             (SocketEvent::Heard, State::Linked(link)) => link.heard_at = now,
             _ => {}
         }
+        self.read_rate();
     }
 
     /// Does what is due. To be called at [`TrackMachine::next_timeout`]; earlier or later does no harm.
@@ -291,6 +305,7 @@ impl TrackMachine {
             State::Resting { until } if now >= *until => self.connect(),
             _ => {}
         }
+        self.read_rate();
     }
 
     /// When [`TrackMachine::timeout`] is due, if nothing else happens before.
@@ -302,8 +317,8 @@ impl TrackMachine {
             State::Linked(link) => {
                 let held_until = self.held.map(|(since, _)| since + self.pace.hold);
                 // What is already due waits for the socket to take a message, not for the clock.
-                let later =
-                    [held_until, self.losses.due_at()].into_iter().flatten().filter(|&at| at > self.now);
+                let later = [held_until, self.losses.due_at(), self.rate_due_at()];
+                let later = later.into_iter().flatten().filter(|&at| at > self.now);
                 Some(later.fold(link.next_timeout(&self.pace), Duration::min))
             }
             State::Waiting | State::NeedsYou(_) | State::Complete(_) => None,
@@ -379,7 +394,8 @@ impl TrackMachine {
             counters.in_flight_units = welcomed.in_flight.units();
             counters.in_flight_bytes = welcomed.in_flight.bytes();
         }
-        TrackStatus { phase, backlog, counters, spool: self.spool.health() }
+        let target = self.rate.as_ref().map(Controller::target);
+        TrackStatus { phase, backlog, counters, spool: self.spool.health(), target }
     }
 
     /// How the track ended, once the server has said that it is complete.

@@ -44,6 +44,8 @@ impl TrackMachine {
         }
         let lane = if welcomed.lanes.next_live(&*self.spool, newest, self.pace.live_backlog).is_some() {
             Lane::Live
+        } else if welcomed.lanes.is_paused() {
+            return None;
         } else if welcomed.lanes.next_backfill(&*self.spool).is_some() {
             Lane::Backfill
         } else {
@@ -54,7 +56,11 @@ impl TrackMachine {
         }
         let wants_key = welcomed.lanes.wants_key(self.now, newest);
         let message_bytes = welcomed.limits.message_bytes as usize;
-        let shared_bytes = self.pace.shared_message_bytes.min(message_bytes);
+        let lane_bytes = match lane {
+            Lane::Live => message_bytes,
+            Lane::Backfill => welcomed.window.backfill_message_bytes(),
+        };
+        let shared_bytes = self.pace.shared_message_bytes.min(message_bytes).min(lane_bytes);
         let mut message = BytesMut::new();
         let mut units = 0;
         loop {

@@ -57,7 +57,10 @@ fn without_a_fresh_key_unit_one_is_asked_for_and_the_backlog_uses_the_wait() {
     push_gops(&mut rig, 0..500, 400);
     rig.open();
     rig.welcome(&[]);
-    assert_eq!(lanes(&mut rig, true), backfill(0..500));
+    let written = lanes(&mut rig, true);
+    // Those of the last half second may be live again, when nothing else is left.
+    assert_eq!(written[..475], backfill(0..475));
+    assert_eq!(written.iter().map(|(number, _)| *number).collect::<Vec<_>>(), Vec::from_iter(0..500));
     assert_eq!(rig.commands(), [KEY_REQUEST]);
     // Nothing is left behind: the live lane needs no key unit to go on.
     push_gops(&mut rig, 500..501, 400);
@@ -91,7 +94,7 @@ fn what_is_left_behind_never_takes_the_last_quarter_of_the_window() {
     rig.welcome(&[]);
     let written = lanes(&mut rig, false);
     let under_way = written.len() * (PAYLOAD_BYTES + 36);
-    assert!((40 * 1024..=48 * 1024).contains(&under_way), "{under_way} bytes");
+    assert!((12 * 1024..=15 * 1024).contains(&under_way), "{under_way} bytes");
     push_gops(&mut rig, 5_000..5_010, 5_000);
     assert_eq!(lanes(&mut rig, false), live(5_000..5_010));
 }

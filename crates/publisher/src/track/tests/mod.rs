@@ -45,6 +45,7 @@ fn unit(number: u64) -> Unit {
 mod finishing;
 mod lanes;
 mod losses;
+mod rating;
 mod recovered;
 mod refusals;
 mod sending;

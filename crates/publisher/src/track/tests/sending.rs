@@ -46,14 +46,14 @@ fn ready_units_share_a_message_and_large_ones_go_alone() {
     rig.push(0..90);
     rig.machine.push(rig.now, Unit { payload: Bytes::from(vec![0; 20_000]), ..unit(90) }).unwrap();
     rig.push(91..92);
-    let counts: Vec<usize> = rig
-        .messages()
-        .into_iter()
-        .map(|message| match message {
-            Message::Binary(bytes) => decode_message(bytes).count(),
+    let mut counts = Vec::new();
+    while let Some(message) = rig.machine.poll_message(rig.now) {
+        match message {
+            Message::Binary(bytes) => counts.push(decode_message(bytes).count()),
+            Message::Ping(number) => rig.machine.socket(rig.now, SocketEvent::Pong(number)),
             other => panic!("{other:?}"),
-        })
-        .collect();
+        }
+    }
     assert_eq!(counts, [64, 26, 1, 1]);
 }
 
@@ -185,4 +185,37 @@ fn acks_are_timed_from_the_writing_of_the_unit() {
     rig.now = ms(300);
     rig.ack(&[(0, 1)]);
     assert_eq!((rig.machine.ack_latency().count(), rig.machine.ack_latency().longest()), (2, ms(300)));
+}
+
+#[test]
+fn a_large_message_goes_in_pieces_with_pings_between_them_and_keeps_to_the_window() {
+    let mut rig = Rig::welcomed();
+    let payload: Vec<u8> = (0..200_000_u32).map(|byte| byte as u8).collect();
+    rig.machine.push(rig.now, Unit { payload: Bytes::from(payload.clone()), ..unit(0) }).unwrap();
+    rig.push(1..2);
+    let (mut message, mut pings, mut rounds) = (Vec::new(), Vec::new(), 0);
+    let mut is_whole = false;
+    while !is_whole {
+        let mut under_way = 0;
+        while let Some(frame) = rig.machine.poll_frame(rig.now) {
+            match frame {
+                Frame::Piece { bytes, is_first, is_last } => {
+                    assert_eq!(is_first, message.is_empty());
+                    under_way += bytes.len();
+                    message.extend_from_slice(&bytes);
+                    is_whole = is_last;
+                }
+                Frame::Whole(Message::Ping(number)) => pings.push(number),
+                Frame::Whole(other) => assert!(is_whole, "{other:?} between the pieces"),
+            }
+        }
+        // On a path with a queue of 200 ms the window does not grow.
+        rig.now += ms(20 + 180 * u64::from(rounds > 0));
+        pings.drain(..).for_each(|number| rig.machine.socket(rig.now, SocketEvent::Pong(number)));
+        assert!(under_way <= 64 * 1024, "{under_way} bytes at once");
+        rounds += 1;
+    }
+    let units: Vec<Unit> = decode_message(Bytes::from(message)).map(Result::unwrap).collect();
+    assert_eq!((units.len(), &units[0].payload[..]), (1, &payload[..]));
+    assert!(rounds > 3, "{rounds} rounds");
 }

@@ -70,6 +70,7 @@ export class Simulation {
       camera: { kind: 'auto' },
       microphone: { kind: 'auto' },
       quality: (PRESETS[2] as QualityPreset).quality,
+      when_slow: 'keep-up',
       mirrored: true,
     },
     presets: PRESETS,

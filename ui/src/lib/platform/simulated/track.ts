@@ -77,6 +77,8 @@ export class SimulatedTrack {
       arrival,
       bitrate_bps: this.ended || this.madeMs === 0 ? 0 : Math.round(this.wantedBps * this.wobble),
       wanted_bitrate_bps: this.wantedBps,
+      full_bitrate_bps: this.wantedBps,
+      is_paused: false,
       units_per_second: this.ended || this.madeMs === 0 ? 0 : this.unitsPerSecond - (this.wobble > 1.03 ? 0.1 : 0),
       dropped: 0,
       encoder_load: this.ended ? 0 : this.encoderLoad * this.wobble,

@@ -1,0 +1,63 @@
+//! The bit rate's controller is shown the connection, and what it says about the live lane is done.
+
+use std::time::Duration;
+
+use super::super::link::{Link, Stage};
+use super::{State, TrackMachine};
+use crate::rate::{Controller, Reading, Settings};
+
+impl TrackMachine {
+    /// Lets the encoder's bit rate follow what the network carries; the status tells its target. Again with other
+    /// settings whenever they change.
+    pub fn follow_network(&mut self, settings: Settings) {
+        match &mut self.rate {
+            Some(rate) => rate.set(settings),
+            None => self.rate = Some(Controller::new(settings)),
+        }
+    }
+
+    /// Takes how late the sound is, which may share the way and has precedence.
+    pub fn audio_is_late(&mut self, now: Duration, delay: Duration) {
+        self.see(now);
+        self.audio_delay = delay;
+        if let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &mut self.state {
+            welcomed.window.other_is_late(delay);
+        }
+    }
+
+    /// The time that this track's messages spend in queues now; zero without a connection.
+    #[must_use]
+    pub fn delay(&self, now: Duration) -> Duration {
+        match &self.state {
+            State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) => {
+                welcomed.window.queueing_so_far(now)
+            }
+            _ => Duration::ZERO,
+        }
+    }
+
+    pub(super) fn rate_due_at(&self) -> Option<Duration> {
+        self.rate.as_ref().filter(|_| !self.finished).and_then(Controller::due_at)
+    }
+
+    pub(super) fn read_rate(&mut self) {
+        let newest = self.newest();
+        let Some(rate) = &mut self.rate else { return };
+        let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &mut self.state else {
+            return rate.disconnected();
+        };
+        if !self.finished {
+            rate.read(
+                self.now,
+                Reading {
+                    arrived_bytes: welcomed.window.arrived_bytes(),
+                    made_bytes: self.counters.payload_bytes,
+                    live_lag: welcomed.lanes.live_lag(&*self.spool, newest),
+                    has_backlog: welcomed.lanes.next_backfill(&*self.spool).is_some(),
+                    audio_delay: self.audio_delay,
+                },
+            );
+        }
+        welcomed.lanes.pause(rate.target().is_paused && !self.finished);
+    }
+}
