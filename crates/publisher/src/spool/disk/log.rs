@@ -18,6 +18,10 @@ use crate::spool::{
 /// Units that one track can hold: the index takes 48 bytes for each, so at most 192 MiB. It is a day of sound.
 const MAX_UNITS: usize = 4 << 20;
 
+/// Units of one track whose digests the notes keep: at most 64 MiB of them. A longer session that is killed cannot
+/// vouch for those that were acknowledged after that.
+const MAX_DIGESTS: u64 = MAX_UNITS as u64;
+
 /// A unit that the disk does not give is asked for so often.
 const READ_ATTEMPTS: u8 = 3;
 
@@ -87,6 +91,7 @@ pub(super) struct TrackLog {
     recent: Recent,
     segments: Segments,
     notes: Notes,
+    noted_digests: u64,
     budget: Arc<Budget>,
     limits: Limits,
     /// The start of the newest GOP was given up: its other units are, too, when they come.
@@ -111,6 +116,7 @@ impl TrackLog {
         index: Index,
         segments: Segments,
         notes: Notes,
+        noted_digests: u64,
         budget: Arc<Budget>,
         limits: Limits,
     ) -> Self {
@@ -119,6 +125,7 @@ impl TrackLog {
             recent: Recent::default(),
             segments,
             notes,
+            noted_digests,
             budget,
             limits,
             skip_to_key: false,
@@ -264,6 +271,12 @@ impl TrackLog {
     }
 
     pub(super) fn note(&mut self, note: &Note) {
+        if let Note::Digests { digests, .. } = note {
+            self.noted_digests += digests.len() as u64;
+            if self.noted_digests > MAX_DIGESTS {
+                return;
+            }
+        }
         self.notes.push(record::of_note(note));
         self.flush();
     }

@@ -7,18 +7,20 @@
 //! | 0 | 4 | [`MARKER`] |
 //! | 4 | 4 | CRC-32 (IEEE 802.3) of everything behind it in the record |
 //! | 8 | 4 | the body's length in bytes |
-//! | 12 | 1 | kind: 1 unit, 2 params, 3 event, 4 finish, 5 given up |
+//! | 12 | 1 | kind: 1 unit, 2 params, 3 event, 4 finish, 5 given up, 6 digests |
 //! | 13 | 3 | zero |
 //! | 16 | | body |
 //!
 //! A unit's body is what goes over the wire: the protocol's unit header and the payload. Params and events are the
 //! protocol's JSON. Finish is the count of units, given up the first and the last number and the first one's pts, 8
-//! bytes each.
+//! bytes each. Digests are the first unit's number, 8 bytes, and the digests of this unit and those behind it, 16 bytes
+//! each.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use protocol::UnitRange;
-use protocol::limits::MAX_UNIT_BYTES;
+use protocol::digest::UnitDigest;
+use protocol::limits::{MAX_UNIT_BYTES, MAX_UNIT_NUMBER};
 use protocol::unit::{HEADER_BYTES as UNIT_HEADER_BYTES, Unit};
+use protocol::{Hex, UnitRange};
 
 use crate::spool::{GivenUp, Note};
 
@@ -36,6 +38,7 @@ const PARAMS: u8 = 2;
 const EVENT: u8 = 3;
 const FINISH: u8 = 4;
 const GIVEN_UP: u8 = 5;
+const DIGESTS: u8 = 6;
 
 /// One record of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +70,12 @@ pub(super) fn of_note(note: &Note) -> Bytes {
             record.put_u64(units.last);
             record.put_u64(*pts_90k);
         }),
+        Note::Digests { first, digests } => {
+            sealed(DIGESTS, 8 + digests.len() * size_of::<UnitDigest>(), |record| {
+                record.put_u64(*first);
+                digests.iter().for_each(|digest| record.put_slice(&digest.0));
+            })
+        }
     }
 }
 
@@ -112,6 +121,11 @@ fn decode_body(kind: u8, mut body: Bytes) -> Option<Record> {
         GIVEN_UP if body.len() == 24 => {
             let units = UnitRange::try_from((number(0)?, number(8)?)).ok()?;
             Note::GivenUp(GivenUp { units, pts_90k: number(16)? })
+        }
+        DIGESTS => {
+            let (digests, []) = body.get(8..)?.as_chunks() else { return None };
+            let first = number(0).filter(|first| *first < MAX_UNIT_NUMBER)?;
+            Note::Digests { first, digests: digests.iter().map(|digest| Hex(*digest)).collect() }
         }
         _ => return None,
     };
@@ -178,6 +192,7 @@ mod tests {
             Note::Event(Event { number: 0, at_90k: 9, kind: EventKind::Muted, detail: "off".into() }),
             Note::GivenUp(GivenUp { units: UnitRange::new(3, 9), pts_90k: 27_000 }),
             Note::Finish { units: 12 },
+            Note::Digests { first: 5, digests: vec![Hex([7; 16]), Hex([0xf3; 16])] },
         ];
         let units = (0..4).map(|number| unit(number, vec![number as u8; 20 + number as usize]));
         let units = units.map(|unit| (Record::Unit(unit.clone()), of_unit(&unit)));

@@ -6,6 +6,7 @@ use std::io;
 use bytes::Bytes;
 use protocol::codec::Params;
 use protocol::control::Event;
+use protocol::digest::{UnitDigests, unit_digest};
 use protocol::{Track, UnitRanges};
 
 use super::files::Files;
@@ -24,6 +25,10 @@ pub(super) struct Found {
     /// The count of units, if the track had ended.
     pub(super) finish: Option<u64>,
     pub(super) given_up: UnitRanges,
+    /// Of the units in the files, and of those that were noted before they were forgotten.
+    pub(super) digests: UnitDigests,
+    /// The noted ones.
+    pub(super) noted: UnitRanges,
     pub(super) index: Index,
     pub(super) segments: BTreeMap<u32, Segment>,
     /// The first number that no file of units, and none of notes, has.
@@ -71,11 +76,13 @@ pub(super) fn find(files: &dyn Files, track: Track) -> io::Result<Found> {
         });
         count(&mut found, scan, id + 1 == next(&notes));
     }
+    found.noted = found.digests.numbers();
     for &id in &units {
         let mut segment = Segment::default();
         let scan = read(files, &name(track, Kind::Units, id), |offset, length_bytes, record| {
             segment.bytes = offset + u64::from(length_bytes);
             let Record::Unit(unit) = record else { return };
+            found.digests.record(unit.number, unit_digest(track, &unit));
             // A write that failed may have done its work all the same, and was then repeated.
             let is_newest = found.index.newest().is_none_or(|newest| newest.number < unit.number);
             if let Ok(offset) = u32::try_from(offset)
@@ -126,5 +133,8 @@ fn take_note(found: &mut Found, track: Track, note: Note) {
         }
         Note::Finish { units } => found.finish = Some(units),
         Note::GivenUp(given_up) => found.given_up.insert_range(given_up.units),
+        Note::Digests { first, digests } => {
+            (first..).zip(digests).for_each(|(number, digest)| found.digests.record(number, digest));
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use protocol::codec::Params;
 use protocol::control::{Device, Event};
+use protocol::digest::UnitDigests;
 use protocol::unit::Unit;
 use protocol::{ResumeKey, RoomName, SessionId, Track, UnitRanges};
 use serde::{Deserialize, Serialize};
@@ -117,6 +118,10 @@ pub(crate) struct RecoveredTrack {
     pub(crate) units: u64,
     /// Units that were given up.
     pub(crate) given_up: UnitRanges,
+    /// What stands for the units that are left, and for those that were acknowledged.
+    pub(crate) digests: UnitDigests,
+    /// Those whose digests are kept whatever becomes of the units.
+    pub(crate) noted: UnitRanges,
     /// The newest unit's end.
     pub(crate) end_90k: u64,
     /// What is left of them.
@@ -201,13 +206,15 @@ impl SessionFolder {
             let units = found.units();
             let (params, events) = (std::mem::take(&mut found.params), std::mem::take(&mut found.events));
             let given_up = std::mem::take(&mut found.given_up);
+            let (digests, noted) = (std::mem::take(&mut found.digests), found.noted.clone());
             let newest = found.index.newest();
             let end_90k = newest.map_or(0, |newest| newest.pts_90k + u64::from(newest.duration_90k));
             let limits = limits(&settings, memory, track);
             let log = Arc::new(Mutex::new(track_log(&files, track, limits, &budget, &mut found)));
             logs.insert(track, Arc::clone(&log));
             let spool = Box::new(DiskSpool { log, other: None, _lock: Some(Arc::clone(&lock)) });
-            tracks.push((track, RecoveredTrack { params, events, units, given_up, end_90k, spool }));
+            let found = RecoveredTrack { params, events, units, given_up, digests, noted, end_90k, spool };
+            tracks.push((track, found));
         }
         let folder = Self::with(path, lock, files, logs)?;
         Ok(Reopened { folder, identity: about.identity(device_key), server: about.server, tracks })
@@ -304,7 +311,7 @@ fn track_log(
         found.next_segment,
     );
     let notes = Notes::new(Arc::clone(files), track, found.next_notes);
-    TrackLog::new(index, segments, notes, Arc::clone(budget), limits)
+    TrackLog::new(index, segments, notes, found.noted.count(), Arc::clone(budget), limits)
 }
 
 /// What is given up at once when there is no room, and what an unacknowledged unit keeps on disk beside itself: for

@@ -5,6 +5,7 @@ mod bounds;
 mod model;
 mod power;
 mod reopening;
+mod vouching;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -50,6 +50,8 @@ pub struct TrackMachine {
     durable: UnitRanges,
     /// Of every unit that was pushed: 16 bytes each, about 5 MB an hour for both tracks.
     digests: UnitDigests,
+    /// Those that the spool was told, because the units are forgotten.
+    noted: UnitRanges,
     losses: Losses,
     /// What an earlier program left, until the server has told what it has of it.
     recovered: Option<Found>,
@@ -103,6 +105,7 @@ impl TrackMachine {
             finished: false,
             durable: UnitRanges::new(),
             digests: UnitDigests::new(),
+            noted: UnitRanges::new(),
             losses: Losses::default(),
             recovered: None,
             held: None,
@@ -123,10 +126,10 @@ impl TrackMachine {
         found: RecoveredTrack,
         seed: u64,
     ) -> Self {
-        let RecoveredTrack { params, events, units, given_up, end_90k, spool } = found;
+        let RecoveredTrack { params, events, units, given_up, digests, noted, end_90k, spool } = found;
         let mut machine = Self::new(track, identity, pace, spool, seed);
         (machine.params, machine.events, machine.next_number) = (params, events, units);
-        machine.end_90k = end_90k;
+        (machine.digests, machine.noted, machine.end_90k) = (digests, noted, end_90k);
         // A file is removed only once the server has all units in it.
         let mut known = given_up.clone();
         known.extend(&machine.spool.held());
