@@ -10,8 +10,8 @@ use protocol::{PROTOCOL_VERSION, ResumeKey, SessionId, UnitRange, UnitRanges};
 use signing::SigningKey;
 
 use super::super::segments::Unsynced;
+use super::super::simulated::SimulatedFolder;
 use super::super::sync::sync;
-use super::model::ModelFolder;
 use super::*;
 use crate::spool::{MAX_NOTED_DIGESTS, Spool as _};
 use crate::track::{Identity, Pace, SocketEvent, TrackMachine};
@@ -59,7 +59,7 @@ fn a_killed_program_has_noted_every_acknowledged_unit_and_a_power_cut_takes_only
     println!("LONGTAKE_SEED={seed}");
     let mut rng = Rng::with_seed(seed);
     for _ in 0..60 {
-        let disk = ModelFolder::default();
+        let disk = SimulatedFolder::default();
         let files = disk.files();
         let (spool, _) = opened(&files, Track::Audio, 1 << 22);
         let (log, mut left) = (Arc::clone(&spool.log), Unsynced::default());
@@ -89,7 +89,7 @@ fn a_killed_program_has_noted_every_acknowledged_unit_and_a_power_cut_takes_only
 
 #[test]
 fn a_digest_is_noted_once_in_records_of_bounded_length() {
-    let disk = ModelFolder::default();
+    let disk = SimulatedFolder::default();
     let files = disk.files();
     let (spool, _) = opened(&files, Track::Audio, 1 << 22);
     let mut machine = machine(spool);
