@@ -66,7 +66,7 @@ pub struct Identity {
 /// The times and sizes that a track's socket keeps to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
-    /// How long a connection may take until the server's `welcome`.
+    /// How long a connection may take to open, and then once more until the server's `welcome`.
     pub connect_timeout: Duration,
     /// How often a ping is written. The server's idle time may make it shorter.
     pub ping_interval: Duration,

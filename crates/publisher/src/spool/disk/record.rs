@@ -91,6 +91,12 @@ fn sealed(kind: u8, body_bytes: usize, body: impl FnOnce(&mut BytesMut)) -> Byte
     record.freeze()
 }
 
+/// Whether these bytes are a record of digests.
+#[cfg(any(test, feature = "simulation"))]
+pub(super) fn holds_digests(record: &[u8]) -> bool {
+    record.get(12) == Some(&DIGESTS)
+}
+
 /// The record that these bytes begin with, and its length; none when they begin with anything else.
 pub(super) fn decode(bytes: &Bytes) -> Option<(Record, usize)> {
     let header = bytes.get(..HEADER_BYTES)?;

@@ -9,6 +9,7 @@ use protocol::Track;
 use super::Settings;
 use super::files::{Files, LogFile};
 use super::logs::{Logs, MemoryBytes};
+use super::record;
 use super::segments::Unsynced;
 use super::sync::sync;
 use crate::spool::Spool;
@@ -35,6 +36,7 @@ struct Disk {
     free_bytes: Option<usize>,
     write_error: Option<ErrorKind>,
     read_error: Option<ErrorKind>,
+    drops_digests: bool,
 }
 
 /// A folder on the disk. Clones are the same folder.
@@ -69,6 +71,11 @@ impl SimulatedFolder {
     #[cfg(test)]
     pub(super) fn fail_reads(&self, error: Option<ErrorKind>) {
         self.disk().read_error = error;
+    }
+
+    /// A disk that says of digests that it has written them, and has not: whether a simulation's checks see that.
+    pub fn drop_digests(&self, drops_digests: bool) {
+        self.disk().drops_digests = drops_digests;
     }
 
     /// The bytes of all files.
@@ -164,6 +171,9 @@ impl Files for SimulatedFolder {
 impl LogFile for ModelFile {
     fn append(&self, bytes: &[u8]) -> io::Result<()> {
         let mut disk = self.folder.disk();
+        if disk.drops_digests && record::holds_digests(bytes) {
+            return Ok(());
+        }
         let room = disk.free_bytes.unwrap_or(usize::MAX).min(bytes.len());
         // A failing disk takes a part of it, as a real one may.
         let taken = if disk.write_error.is_some() { bytes.len() / 2 } else { room };

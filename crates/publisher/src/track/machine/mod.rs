@@ -242,8 +242,9 @@ impl TrackMachine {
     pub fn socket(&mut self, now: Duration, event: SocketEvent) {
         self.see(now);
         match (event, &mut self.state) {
-            (SocketEvent::Opened, &mut State::Connecting { deadline }) => {
-                self.state = State::Linked(Link::new(now, &self.pace, deadline));
+            (SocketEvent::Opened, State::Connecting { .. }) => {
+                // On a path of seconds, opening and welcome take longer than either.
+                self.state = State::Linked(Link::new(now, &self.pace, now + self.pace.connect_timeout));
             }
             (SocketEvent::ConnectFailed(failure), State::Connecting { .. }) => match failure {
                 ConnectFailure::Refused(error) => self.refused(error),
