@@ -70,8 +70,8 @@ pub struct Pace {
     pub connect_timeout: Duration,
     /// How often a ping is written. The server's idle time may make it shorter.
     pub ping_interval: Duration,
-    /// A connection on which nothing was heard for this long is given up; on a slow path, for four round trips, up to
-    /// four times as long.
+    /// A connection on which nothing was heard for this long is given up; on a slow path, for four round trips, and after
+    /// connections that came to nothing, up to four times as long.
     pub dead_after: Duration,
     /// The first wait before a reconnect.
     pub backoff_first: Duration,

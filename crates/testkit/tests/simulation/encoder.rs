@@ -14,7 +14,7 @@ use protocol::unit::{Lane, Unit};
 const GOP: u64 = 30;
 
 /// How many times as large as other pictures an IDR is.
-const KEY_FACTOR: u64 = 4;
+const KEY_FACTOR: u64 = 3;
 
 /// An Opus packet's first byte: SILK, 60 ms, mono, one frame (RFC 6716, table 2).
 const OPUS_60_MS: u8 = 3 << 3;
@@ -55,7 +55,7 @@ impl Encoder {
     /// The largest unit that it makes, in bytes.
     pub(crate) fn largest_bytes(track: Track, bytes_per_second: u64) -> u64 {
         let even = bytes_per_second * unit_time(track).as_millis() as u64 / 1_000;
-        if track == Track::Video { even * KEY_FACTOR * 3 / 2 + 16 } else { even * 3 / 2 + 16 }
+        if track == Track::Video { even * KEY_FACTOR * 5 / 4 + 16 } else { even * 5 / 4 + 16 }
     }
 
     pub(crate) fn next(&mut self) -> Unit {
@@ -68,7 +68,7 @@ impl Encoder {
         };
         let even = self.bytes_per_second * unit_time(self.track).as_millis() as u64 / 1_000;
         let factor = if key && self.track == Track::Video { KEY_FACTOR } else { 1 };
-        let bytes = (self.rng.u64(even / 2..=even * 3 / 2) * factor) as usize;
+        let bytes = (self.rng.u64(even * 3 / 4..=even * 5 / 4) * factor) as usize;
         Unit {
             lane: Lane::Live,
             key,

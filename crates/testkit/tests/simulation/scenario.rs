@@ -67,7 +67,7 @@ impl Scenario {
     pub(crate) fn draw(rng: &mut Rng) -> Self {
         let is_long = rng.u8(0..100) == 0;
         let length = if is_long { spread_ms(rng, 30_000, 300_000) } else { spread_ms(rng, 1_000, 30_000) };
-        let video_bytes_per_second = spread(rng, 10_000, 80_000);
+        let video_bytes_per_second = spread(rng, 60_000, 120_000);
         let needed = video_bytes_per_second + AUDIO_BYTES_PER_SECOND;
         let mut outages = Vec::new();
         let mut at = Duration::ZERO;

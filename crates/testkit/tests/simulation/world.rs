@@ -121,7 +121,7 @@ fn settings() -> TrackSettings {
         limits: Limits {
             message_bytes: MAX_MESSAGE_BYTES as u32,
             unit_bytes: MAX_UNIT_BYTES as u32,
-            idle_ms: 15_000,
+            idle_ms: 30_000,
         },
     }
 }

@@ -16,7 +16,7 @@ use super::files::Files;
 use super::index::Index;
 use super::log::{Limits, TrackLog, lock};
 use super::recovery::{Found, find};
-use super::segments::{Budget, Notes, Segments};
+use super::segments::{Budget, Notes, Segments, parse_name};
 use crate::spool::{Backlog, Entry, GivenUp, Health, Note, Overflow, Spool};
 
 /// The smallest capacity: some segments of some records.
@@ -89,6 +89,7 @@ impl Logs {
         let memory = MemoryBytes { video: 0, audio: 0 };
         let settings = Settings::new("".as_ref());
         let (mut logs, mut recovered) = (Self { files, by_track: BTreeMap::new() }, Vec::new());
+        sync_found(&*logs.files);
         for &track in tracks {
             let mut found = find(&*logs.files, track)?;
             if found.damaged_bytes > 0 {
@@ -156,6 +157,15 @@ fn track_log(
     );
     let notes = Notes::new(Arc::clone(files), track, found.next_notes);
     TrackLog::new(index, segments, notes, found.noted.count(), Arc::clone(budget), limits)
+}
+
+/// Makes durable what a dead program has written: it was not given the time, and the next power cut would take it.
+fn sync_found(files: &dyn Files) {
+    let logs = files.names().map(|names| names.into_iter().filter(|name| parse_name(name).is_some()));
+    let synced = logs.and_then(|mut names| names.try_for_each(|name| files.sync(&name)));
+    if let Err(error) = synced.and_then(|()| files.sync_names()) {
+        tracing::warn!(%error, "what an earlier program has left cannot be made durable");
+    }
 }
 
 /// What is given up at once when there is no room, and what an unacknowledged unit keeps on disk beside itself: for

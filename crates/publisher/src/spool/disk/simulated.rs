@@ -151,6 +151,10 @@ impl Files for SimulatedFolder {
         part.map(<[u8]>::to_vec).ok_or(ErrorKind::UnexpectedEof.into())
     }
 
+    fn sync(&self, name: &str) -> io::Result<()> {
+        ModelFile { folder: self.clone(), name: name.to_owned() }.sync()
+    }
+
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut disk = self.disk();
         let content = disk.files.remove(name).ok_or(ErrorKind::NotFound)?;

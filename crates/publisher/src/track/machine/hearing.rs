@@ -105,6 +105,7 @@ impl TrackMachine {
         }
         if self.durable.count() > before {
             self.backoff.reset();
+            self.silences = 0;
         }
     }
 

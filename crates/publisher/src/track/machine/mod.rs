@@ -59,6 +59,8 @@ pub struct TrackMachine {
     held: Option<(Duration, usize)>,
 
     offline: Option<(Duration, String)>,
+    /// Connections in a row that were given up because nothing was heard, before any unit was acknowledged.
+    silences: u32,
     /// Units that were ever written, on this connection or an earlier one.
     written: UnitRanges,
     counters: Counters,
@@ -110,6 +112,7 @@ impl TrackMachine {
             recovered: None,
             held: None,
             offline: None,
+            silences: 0,
             written: UnitRanges::new(),
             counters: Counters::default(),
             latency: Latency::default(),
@@ -288,7 +291,8 @@ impl TrackMachine {
             State::Connecting { deadline } if now >= *deadline => {
                 self.drop_link("the server does not answer".to_owned());
             }
-            State::Linked(link) if now >= link.dead_at(&self.pace) => {
+            State::Linked(link) if now >= link.dead_at(&self.pace, self.silences) => {
+                self.silences = self.silences.saturating_add(1);
                 self.drop_link("nothing was heard from the server any more".to_owned());
             }
             State::Linked(link) => link.tick(now),
@@ -308,7 +312,7 @@ impl TrackMachine {
                 // What is already due waits for the socket to take a message, not for the clock.
                 let later =
                     [held_until, self.losses.due_at()].into_iter().flatten().filter(|&at| at > self.now);
-                Some(later.fold(link.next_timeout(&self.pace), Duration::min))
+                Some(later.fold(link.next_timeout(&self.pace, self.silences), Duration::min))
             }
             State::Waiting | State::NeedsYou(_) | State::Complete(_) => None,
         }
