@@ -17,6 +17,9 @@ use crate::world::World;
 /// The least window of a connection: what the publisher may have under way whatever pings say.
 const LEAST_WINDOW_BYTES: u64 = 32 * 1024;
 
+/// The window of a fresh connection that has nothing but new units.
+const FIRST_WINDOW_BYTES: u64 = 256 * 1024;
+
 /// What a fresh connection may have under way beyond what this takes (RFC 6928) waits for acks: slow start.
 const FIRST_FLIGHT_BYTES: u64 = 14_600;
 
@@ -145,11 +148,13 @@ impl World {
     /// always have under way, for each track, and by one picture.
     fn check_audio(&mut self, made_at: Duration) {
         let weather = &self.network.weather;
-        let settled = Duration::from_secs(5) + 8 * weather.latency;
         let rate = weather.rate_at(self.now);
+        let settled =
+            Duration::from_secs_f64(5.0 + FIRST_WINDOW_BYTES as f64 / rate as f64) + 8 * weather.latency;
         let is_promised = self.is_recording
             && self.scenario.has_default_pace()
             && rate >= 4 * AUDIO_BYTES_PER_SECOND
+            && weather.queue_bytes >= self.always_under_way()
             && made_at >= self.watch.opened_at.max(self.watch.stale_at).max(self.watch.died_at) + settled
             && weather.is_steady(made_at.saturating_sub(settled), self.now);
         if !is_promised {
@@ -170,10 +175,14 @@ impl World {
         assert!(delay <= bound, "invariant: sound is not delayed: {delay:?}, at most {bound:?}");
     }
 
+    /// The bytes that both tracks may have under way whatever pings say.
+    fn always_under_way(&self) -> u64 {
+        2 * LEAST_WINDOW_BYTES + Encoder::largest_bytes(Track::Video, self.scenario.video_bytes_per_second)
+    }
+
     /// How long what both tracks may always have under way takes through the bottleneck.
     fn queueing(&self, rate: u64) -> Duration {
-        let picture = Encoder::largest_bytes(Track::Video, self.scenario.video_bytes_per_second);
-        Duration::from_secs_f64((2 * LEAST_WINDOW_BYTES + picture) as f64 / rate as f64)
+        Duration::from_secs_f64(self.always_under_way() as f64 / rate as f64)
     }
 
     /// How long the opening of a connection and its first picture take on the way itself: two round trips to open it, one

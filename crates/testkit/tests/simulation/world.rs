@@ -183,6 +183,9 @@ impl World {
     /// # Panics
     /// When an invariant does not hold.
     pub(crate) fn run(mut self) -> Outcome {
+        if std::env::var("LONGTAKE_TRACE").is_ok() {
+            println!("TRACE {:#?}", self.scenario);
+        }
         for track in Track::ALL {
             self.change_params(track, params(track));
             self.at(Duration::ZERO, Event::Unit(track));
@@ -205,6 +208,13 @@ impl World {
 
     fn happen(&mut self, event: Event) {
         let now = self.now;
+        if std::env::var("LONGTAKE_TRACE").is_ok()
+            && !matches!(event, Event::Path(_) | Event::Unit(_) | Event::Clock | Event::Sync)
+        {
+            let mut t = format!("{event:?}");
+            t.truncate(150);
+            println!("TRACE {now:?} {t}");
+        }
         match event {
             Event::Unit(track) => self.make_unit(track),
             Event::Opened(id) => self.opened(id),

@@ -9,7 +9,7 @@ use protocol::{UnitRange, UnitRanges};
 
 use super::WhenFull;
 use super::index::{Index, Place, Slot};
-use super::record::{self, Record};
+use super::record::{self, ParamsSum, Record};
 use super::segments::{Budget, Notes, Segments, Unsynced};
 use crate::spool::{
     Backlog, Entry, Fill, GivenUp, Health, Note, OVERHEAD_BYTES, Overflow, Trouble, note_given_up,
@@ -92,6 +92,8 @@ pub(super) struct TrackLog {
     segments: Segments,
     notes: Notes,
     noted_digests: u64,
+    /// The units from which codec parameters hold, ascending, and their sums.
+    noted_params: Vec<(u64, ParamsSum)>,
     budget: Arc<Budget>,
     limits: Limits,
     /// The start of the newest GOP was given up: its other units are, too, when they come.
@@ -126,6 +128,7 @@ impl TrackLog {
             segments,
             notes,
             noted_digests,
+            noted_params: Vec::new(),
             budget,
             limits,
             skip_to_key: false,
@@ -262,7 +265,8 @@ impl TrackLog {
         while let Some(number) = self.index.first_unwritten().map(|entry| entry.number) {
             keep_from = number;
             let Some(unit) = self.recent.get(number) else { break };
-            let place = self.segments.append(&record::of_unit(unit))?;
+            let place =
+                self.segments.append(&record::of_unit(unit, record::sum_at(&self.noted_params, number)))?;
             self.index.written(place);
             keep_from = u64::MAX;
         }
@@ -271,6 +275,9 @@ impl TrackLog {
     }
 
     pub(super) fn note(&mut self, note: &Note) {
+        if let Note::Params(params) = note {
+            self.noted_params.push((params.from_unit, record::params_sum(params)));
+        }
         if let Note::Digests { digests, .. } = note {
             self.noted_digests += digests.len() as u64;
             if self.noted_digests > MAX_DIGESTS {
@@ -314,7 +321,7 @@ impl TrackLog {
                 _ => ReadError::Passing(error),
             })?;
         match record::decode(&bytes) {
-            Some((Record::Unit(unit), _)) if unit.number == number => Ok(unit),
+            Some((Record::Unit(unit, _), _)) if unit.number == number => Ok(unit),
             _ => Err(ReadError::Damaged),
         }
     }

@@ -252,10 +252,7 @@ impl TrackMachine {
             (SocketEvent::ConnectFailed(failure), State::Connecting { .. }) => match failure {
                 ConnectFailure::Refused(error) => self.refused(error),
                 ConnectFailure::Unreachable(reason) => self.rest(reason),
-                ConnectFailure::NoNetwork(reason) => {
-                    self.rest(reason);
-                    self.state = State::Resting { until: self.now + self.pace.backoff_first };
-                }
+                ConnectFailure::NoNetwork(reason) => self.rest_for(self.pace.backoff_first, &reason),
             },
             (SocketEvent::Closed { code, reason }, State::Linked(_)) => {
                 match code.and_then(|code| refusal_of_close(code, &reason)) {
@@ -289,7 +286,9 @@ impl TrackMachine {
         self.see(now);
         match &mut self.state {
             State::Connecting { deadline } if now >= *deadline => {
-                self.drop_link("the server does not answer".to_owned());
+                // Attempts that nothing answers burden nobody, and say nothing of the next one.
+                self.commands.push_back(Command::Disconnect);
+                self.rest_for(self.pace.backoff_first, "the server does not answer");
             }
             State::Linked(link) if now >= link.dead_at(&self.pace, self.silences) => {
                 self.silences = self.silences.saturating_add(1);
@@ -460,11 +459,16 @@ impl TrackMachine {
     }
 
     fn rest(&mut self, reason: String) {
-        let reason = printable(&reason);
+        let wait = self.backoff.next_wait();
+        self.rest_for(wait, &reason);
+    }
+
+    fn rest_for(&mut self, wait: Duration, reason: &str) {
+        let reason = printable(reason);
         self.offline = match self.offline.take() {
             Some((since, _)) => Some((since, reason)),
             None => Some((self.now, reason)),
         };
-        self.state = State::Resting { until: self.now + self.backoff.next_wait() };
+        self.state = State::Resting { until: self.now + wait };
     }
 }

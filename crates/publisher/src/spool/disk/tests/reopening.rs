@@ -4,6 +4,7 @@ use protocol::control::{Event, EventKind};
 use protocol::{UnitRange, UnitRanges};
 
 use super::super::files::Folder;
+use super::super::logs::Logs;
 use super::super::simulated::SimulatedFolder;
 use super::*;
 use crate::spool::{Note, Spool as _};
@@ -144,6 +145,34 @@ fn damaged_folders_are_read_as_far_as_they_go() {
         assert_eq!(found.damaged_bytes > 0, is_damaged, "{name}: {} bytes", found.damaged_bytes);
         assert_eq!(found.units(), 60, "{name}: the count is known by the notes or by the units");
     }
+}
+
+#[test]
+fn units_whose_codec_parameters_are_gone_are_not_sent_with_others() {
+    let disk = SimulatedFolder::default();
+    let (mut spool, _) = opened(&disk.files(), Track::Audio, CAPACITY_BYTES);
+    spool.note(opus());
+    (0..10).for_each(|number| drop(spool.push(picture(number, 1, 100))));
+    let whole = disk.files().read("audio-00000000.notes").unwrap().len();
+    let other = CodecParameters::Opus { channels: 2, pre_skip_48k: 312 };
+    spool.note(Note::Params(Params { from_unit: 10, parameters: other }));
+    (10..20).for_each(|number| drop(spool.push(picture(number, 1, 100))));
+    let (_, found) = opened(&disk.files(), Track::Audio, CAPACITY_BYTES);
+    assert_eq!((found.index.held().count(), found.params.len()), (20, 2));
+    disk.edit("audio-00000000.notes", |bytes| bytes.truncate(whole));
+    let (spool, _) = opened(&disk.files(), Track::Audio, CAPACITY_BYTES);
+    assert_eq!(spool.held().to_string(), "0–9");
+}
+
+#[test]
+fn what_a_dead_program_has_written_is_durable_once_another_has_opened_it() {
+    let disk = SimulatedFolder::default();
+    let (mut spool, _) = opened(&disk.files(), Track::Audio, CAPACITY_BYTES);
+    (0..10).for_each(|number| drop(spool.push(picture(number, 1, 100))));
+    drop(spool);
+    Logs::reopen(disk.files(), &[Track::Audio], None).unwrap();
+    let (spool, _) = opened(&disk.after_power_cut(|| false).files(), Track::Audio, CAPACITY_BYTES);
+    assert_eq!(spool.held().count(), 10);
 }
 
 proptest! {
