@@ -14,6 +14,8 @@ use testkit::child::{Running, Server, free_port, program};
 use testkit::family::{self, Relative};
 use testkit::window::{APP, Window};
 
+use crate::median;
+
 /// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -102,16 +104,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         println!("| {what} | {percent:.1} % | {:.2} |", percent / publish_percent);
     }
     println!();
-    println!("start → first picture: p50 {:.0} ms, each {starts_ms:.0?} ms", median(&starts_ms));
+    println!(
+        "start → first picture: p50 {:.0} ms, each {starts_ms:.0?} ms",
+        median(starts_ms.iter().copied())
+    );
     print_memory(options, &memory_bytes);
     print_installers()
-}
-
-/// A number of the middle; of an even count the upper one.
-fn median(values: &[f64]) -> f64 {
-    let mut values = values.to_vec();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 fn write_settings(options: &Options, folder: &Path) -> Result<()> {

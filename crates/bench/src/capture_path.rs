@@ -5,20 +5,21 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use capture::encode::h264::H264Encoder;
 use capture::{
-    AudioConfig, CameraChoice, CaptureEvent, Config, Frame, MicrophoneChoice, MonotonicClock, Next,
+    AudioConfig, CameraChoice, CaptureEvent, Config, Frame, MicrophoneChoice, MonotonicClock, Next, Session,
     SessionClock, SimulatedClock, VideoConfig, synthetic,
 };
 use openh264::Timestamp;
 use openh264::formats::YUVSlices;
+use tempfile::TempDir;
 
-use crate::cpu;
+use crate::{cpu, median};
 
 /// What to measure.
 #[derive(clap::Args)]
@@ -45,17 +46,14 @@ const PACKET_SAMPLES: usize = 960;
 
 /// Measures and prints the table.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let media = Media::make(options)?;
-    let folder = tempfile::tempdir()?;
-    let (y4m, wav) = (folder.path().join("clip.y4m"), folder.path().join("clip.wav"));
-    media.write_y4m(&y4m)?;
-    media.write_wav(&wav)?;
+    let media = Media::make(options.width, options.height, options.seconds)?;
+    let files = media.write()?;
 
     let (mut at_once, mut live, mut whole) = (Vec::new(), Vec::new(), Vec::new());
     for round in 1..=options.rounds {
         at_once.push(encode_bare(&media, Pace::AtOnce)?);
         live.push(encode_bare(&media, Pace::Live)?);
-        whole.push(capture_files(options, &y4m, &wav)?);
+        whole.push(capture_files(&files)?);
         println!("round {round} of {}", options.rounds);
     }
     println!();
@@ -82,24 +80,29 @@ fn ratios(times: &[Duration], baseline: &[Duration]) -> impl Iterator<Item = f64
     times.iter().zip(baseline).map(|(time, base)| time.as_secs_f64() / base.as_secs_f64())
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_unstable_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
 /// Pictures and interleaved sound, as both sides encode them.
-struct Media {
+pub(crate) struct Media {
+    width: u32,
+    height: u32,
+    seconds: u64,
     frames: Vec<Frame>,
     samples: Vec<f32>,
 }
 
+/// A camera and a microphone that are files: they cost nothing to draw, and end.
+pub(crate) struct MediaFiles {
+    folder: TempDir,
+    width: u32,
+    height: u32,
+    seconds: u64,
+}
+
 impl Media {
-    fn make(options: &Options) -> Result<Self> {
+    pub(crate) fn make(width: u32, height: u32, seconds: u64) -> Result<Self> {
         let clock: Arc<dyn SessionClock> = Arc::new(SimulatedClock::default());
-        let mut camera = synthetic::camera(Arc::clone(&clock), options.width, options.height, FPS).open()?;
+        let mut camera = synthetic::camera(Arc::clone(&clock), width, height, FPS).open()?;
         let mut frames = Vec::new();
-        while (frames.len() as u64) < options.seconds * u64::from(FPS) {
+        while (frames.len() as u64) < seconds * u64::from(FPS) {
             if let Next::Ready(frame) = camera.next(Duration::from_secs(1))? {
                 frames.push(frame);
             }
@@ -107,12 +110,20 @@ impl Media {
         let clock: Arc<dyn SessionClock> = Arc::new(SimulatedClock::default());
         let mut microphone = synthetic::microphone(clock, CHANNELS).open()?;
         let mut samples = Vec::new();
-        while (samples.len() as u64) < options.seconds * 48_000 * u64::from(CHANNELS) {
+        while (samples.len() as u64) < seconds * 48_000 * u64::from(CHANNELS) {
             if let Next::Ready(block) = microphone.next(Duration::from_secs(1))? {
                 samples.extend(block.samples);
             }
         }
-        Ok(Self { frames, samples })
+        Ok(Self { width, height, seconds, frames, samples })
+    }
+
+    pub(crate) fn write(&self) -> Result<MediaFiles> {
+        let Self { width, height, seconds, .. } = *self;
+        let files = MediaFiles { folder: tempfile::tempdir()?, width, height, seconds };
+        self.write_y4m(&files.y4m())?;
+        self.write_wav(&files.wav())?;
+        Ok(files)
     }
 
     fn write_y4m(&self, path: &Path) -> Result<()> {
@@ -197,25 +208,47 @@ fn encode_bare(media: &Media, pace: Pace) -> Result<Duration> {
     Ok(spent)
 }
 
-/// The whole path as `longtake publish` runs it, in real time, up to the events.
-fn capture_files(options: &Options, y4m: &Path, wav: &Path) -> Result<Duration> {
-    let name = |path: &Path| path.to_str().map(str::to_owned).context("a plain name");
-    let config = Config {
-        video: Some(VideoConfig {
-            camera: CameraChoice::File(name(y4m)?),
-            width: options.width,
-            height: options.height,
-            fps: FPS,
-            bitrate_bps: VIDEO_BITRATE_BPS,
-        }),
-        audio: Some(AudioConfig {
-            microphone: MicrophoneChoice::File(name(wav)?),
-            channels: CHANNELS,
-            bitrate_bps: AUDIO_BITRATE_BPS,
-        }),
-    };
+impl MediaFiles {
+    fn y4m(&self) -> PathBuf {
+        self.folder.path().join("clip.y4m")
+    }
+
+    fn wav(&self) -> PathBuf {
+        self.folder.path().join("clip.wav")
+    }
+
+    /// Starts to capture them in real time, as `longtake publish` does.
+    pub(crate) fn capture(&self) -> Result<Session> {
+        let name = |path: PathBuf| path.to_str().map(str::to_owned).context("a plain name");
+        let config = Config {
+            video: Some(VideoConfig {
+                camera: CameraChoice::File(name(self.y4m())?),
+                width: self.width,
+                height: self.height,
+                fps: FPS,
+                bitrate_bps: VIDEO_BITRATE_BPS,
+            }),
+            audio: Some(AudioConfig {
+                microphone: MicrophoneChoice::File(name(self.wav())?),
+                channels: CHANNELS,
+                bitrate_bps: AUDIO_BITRATE_BPS,
+            }),
+        };
+        Ok(capture::start(&config, Arc::new(MonotonicClock::start()))?)
+    }
+
+    /// A slower machine would drop frames, and so seem cheap.
+    pub(crate) fn ensure_whole(&self, units: u64) -> Result<()> {
+        let expected = self.seconds * (u64::from(FPS) + 50);
+        ensure!(units + 5 >= expected, "{units} of {expected} units: this machine is too slow or too busy");
+        Ok(())
+    }
+}
+
+/// The whole path, up to the events.
+fn capture_files(files: &MediaFiles) -> Result<Duration> {
     let start = cpu::of_self()?;
-    let session = capture::start(&config, Arc::new(MonotonicClock::start()))?;
+    let session = files.capture()?;
     let mut units = 0;
     for event in session.events() {
         if let CaptureEvent::Unit { .. } = event {
@@ -223,7 +256,6 @@ fn capture_files(options: &Options, y4m: &Path, wav: &Path) -> Result<Duration> 
         }
     }
     let spent = cpu::of_self()? - start;
-    let expected = options.seconds * (u64::from(FPS) + 50);
-    ensure!(units + 5 >= expected, "{units} of {expected} units: this machine is too slow or too busy");
+    files.ensure_whole(units)?;
     Ok(spent)
 }

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use testkit::child::{PATIENCE, Server, free_port, program, wait_until};
 
 use crate::cpu::{self, Usage};
+use crate::median;
 
 /// What to measure.
 #[derive(clap::Args)]
@@ -100,8 +101,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         costs.push(cost);
         reports.push(report);
     }
-    let cpu = |costs: &[Cost]| median(costs.iter().map(|cost| cost.cpu_s_per_stream_minute).collect());
-    let memory = |costs: &[Cost]| median(costs.iter().map(|cost| cost.memory_bytes_per_stream).collect());
+    let cpu = |costs: &[Cost]| median(costs.iter().map(|cost| cost.cpu_s_per_stream_minute));
+    let memory = |costs: &[Cost]| median(costs.iter().map(|cost| cost.memory_bytes_per_stream));
     let (floor_cpu, server_cpu) = (cpu(&floors), cpu(&costs));
     println!();
     println!("| server | CPU-s per stream-minute | ratio | peak memory per stream |");
@@ -112,7 +113,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         server_cpu / floor_cpu,
         memory(&costs) / 1_048_576.0
     );
-    let of_reports = |value: fn(&LoadReport) -> f64| median(reports.iter().map(value).collect());
+    let of_reports = |value: fn(&LoadReport) -> f64| median(reports.iter().map(value));
     println!();
     println!(
         "unit sent → durable ack: p50 {:.0} ms, p95 {:.0} ms, max {:.0} ms",
@@ -121,11 +122,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         of_reports(|report| report.ack_latency_ms.max),
     );
     Ok(())
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 fn measure_floor(options: &Options) -> Result<Cost> {

@@ -7,6 +7,8 @@ mod capture_path;
 mod cpu;
 mod floor;
 mod ingest;
+mod link;
+mod publish;
 
 use clap::Parser;
 
@@ -17,6 +19,8 @@ enum Command {
     Ingest(ingest::Options),
     /// The capture path beside the bare encoders.
     Capture(capture_path::Options),
+    /// Publishing: what the spool on disk costs, what goes over the wire, and how quick a backlog drains.
+    Publish(publish::Options),
     /// The app in its window beside `longtake publish`, which has none.
     App(app::Options),
     /// The baseline of `ingest`: reads and drops, until it is stopped.
@@ -32,7 +36,15 @@ fn main() -> anyhow::Result<()> {
     match Command::parse() {
         Command::Ingest(options) => ingest::run(&options),
         Command::Capture(options) => capture_path::run(&options),
+        Command::Publish(options) => publish::run(&options),
         Command::App(options) => app::run(&options),
         Command::Floor { port } => floor::serve(port),
     }
+}
+
+/// A number of the middle; of an even count the upper one.
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_unstable_by(f64::total_cmp);
+    values[values.len() / 2]
 }

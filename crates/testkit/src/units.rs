@@ -78,13 +78,21 @@ pub struct UnitSource {
     track: Track,
     next: u64,
     rng: Rng,
+    picture_scale: usize,
 }
 
 impl UnitSource {
-    /// A source that starts with unit 0.
+    /// A source that starts with unit 0. Its pictures come to about 127 kbit/s.
     #[must_use]
     pub fn new(track: Track, seed: u64) -> Self {
-        Self { track, next: 0, rng: Rng::with_seed(seed) }
+        Self { track, next: 0, rng: Rng::with_seed(seed), picture_scale: 1 }
+    }
+
+    /// The same with pictures so many times as large.
+    #[must_use]
+    pub const fn with_larger_pictures(mut self, scale: usize) -> Self {
+        self.picture_scale = scale;
+        self
     }
 
     /// How many units a second the track has.
@@ -108,7 +116,7 @@ impl Iterator for UnitSource {
             Track::Video => {
                 let key = number.is_multiple_of(GOP);
                 let bytes = if key { self.rng.usize(2_000..6_000) } else { self.rng.usize(40..900) };
-                (key, access_unit(&mut self.rng, key, bytes))
+                (key, access_unit(&mut self.rng, key, bytes * self.picture_scale))
             }
             Track::Audio => (true, opus_packet(&mut self.rng)),
         };

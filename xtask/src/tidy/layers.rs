@@ -22,7 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // Those that ship to nobody.
     ("fuzz", &["media"]),
     ("testkit", &["capture", "publisher", "signing"]),
-    ("bench", &["capture", "publisher", "ingest-server", "settings", "testkit"]),
+    ("bench", &["session", "ingest-server", "settings", "testkit"]),
     // The shell and its plugins.
     ("app", &["session"]),
     ("longtake-app", &["app"]),
