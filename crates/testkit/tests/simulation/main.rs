@@ -51,6 +51,7 @@ fn run_seeds(seeds: std::ops::Range<u64>, run: impl Fn(u64) -> Outcome + Sync) -
                 Ok(outcome) => sum.lock().unwrap().add(&outcome),
                 Err(panic) => {
                     let text = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+                    eprintln!("seed {seed} failed; run it again with LONGTAKE_SEED={seed}");
                     failures.lock().unwrap().push(format!("LONGTAKE_SEED={seed}: {text}"));
                 }
             }

@@ -183,9 +183,6 @@ impl World {
     /// # Panics
     /// When an invariant does not hold.
     pub(crate) fn run(mut self) -> Outcome {
-        if std::env::var("LONGTAKE_TRACE").is_ok() {
-            println!("TRACE {:#?}", self.scenario);
-        }
         for track in Track::ALL {
             self.change_params(track, params(track));
             self.at(Duration::ZERO, Event::Unit(track));
@@ -208,13 +205,6 @@ impl World {
 
     fn happen(&mut self, event: Event) {
         let now = self.now;
-        if std::env::var("LONGTAKE_TRACE").is_ok()
-            && !matches!(event, Event::Path(_) | Event::Unit(_) | Event::Clock | Event::Sync)
-        {
-            let mut t = format!("{event:?}");
-            t.truncate(150);
-            println!("TRACE {now:?} {t}");
-        }
         match event {
             Event::Unit(track) => self.make_unit(track),
             Event::Opened(id) => self.opened(id),
@@ -274,6 +264,7 @@ impl World {
     /// One more input or output is done. Says whether somebody has died of it.
     fn is_fatal(&mut self) -> bool {
         self.step += 1;
+        self.outcome.steps += 1;
         let mut somebody_died = false;
         if let Some(&(at, away)) = self.scenario.server_crashes.first()
             && self.step >= at
