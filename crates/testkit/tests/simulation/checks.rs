@@ -17,7 +17,7 @@ use crate::world::World;
 /// The least window of a connection: what the publisher may have under way whatever pings say.
 const LEAST_WINDOW_BYTES: u64 = 32 * 1024;
 
-/// The window of a fresh connection that has nothing but new units.
+/// The window of a fresh connection that has nothing but new units. Too large a one shrinks by half of what arrives.
 const FIRST_WINDOW_BYTES: u64 = 256 * 1024;
 
 /// What a fresh connection may have under way beyond what this takes (RFC 6928) waits for acks: slow start.
@@ -150,7 +150,7 @@ impl World {
         let weather = &self.network.weather;
         let rate = weather.rate_at(self.now);
         let settled =
-            Duration::from_secs_f64(5.0 + FIRST_WINDOW_BYTES as f64 / rate as f64) + 8 * weather.latency;
+            Duration::from_secs_f64(5.0 + 3.0 * FIRST_WINDOW_BYTES as f64 / rate as f64) + 8 * weather.latency;
         let is_promised = self.is_recording
             && self.scenario.has_default_pace()
             && rate >= 4 * AUDIO_BYTES_PER_SECOND

@@ -70,8 +70,25 @@ fn whatever_the_network_the_disks_and_the_two_sides_do_nothing_acknowledged_is_l
         Some(seed) => seed..seed + 1,
         None => 0..number("LONGTAKE_SEEDS").unwrap_or(SEEDS),
     };
-    let sum = run_seeds(seeds, |seed| World::new(seed, Fault::None).run());
+    let is_alone = seeds.end - seeds.start == 1;
+    let is_many = seeds.end - seeds.start >= SEEDS;
+    let sum = run_seeds(seeds, |seed| {
+        let world = World::new(seed, Fault::None);
+        if is_alone {
+            println!("{:#?}", world.scenario);
+        }
+        world.run()
+    });
     println!("{sum:?}");
+    // A simulation in which nothing goes wrong would prove nothing.
+    if is_many {
+        assert!(sum.reconnects > 5_000 && sum.superseded > 2_000, "{sum:?}");
+        assert!(sum.server_crashes > 5_000 && sum.publisher_crashes > 5_000, "{sum:?}");
+        assert!(sum.server_disk_errors > 1_000 && sum.lost_units > 1_000, "{sum:?}");
+        assert!(sum.unwitnessed_units > 500 && sum.repeated_units > 50_000, "{sum:?}");
+        assert!(sum.late_hellos > 100 && sum.late_messages > 2_000, "{sum:?}");
+        assert!(sum.audio_checks > 5_000 && sum.live_checks > 500, "{sum:?}");
+    }
 }
 
 /// Runs worlds with a fault until this check sees it.
