@@ -149,8 +149,8 @@ impl World {
     fn check_audio(&mut self, made_at: Duration) {
         let weather = &self.network.weather;
         let rate = weather.rate_at(self.now);
-        let settled =
-            Duration::from_secs_f64(5.0 + 3.0 * FIRST_WINDOW_BYTES as f64 / rate as f64) + 8 * weather.latency;
+        let settled = Duration::from_secs_f64(5.0 + 3.0 * FIRST_WINDOW_BYTES as f64 / rate as f64)
+            + 8 * weather.latency;
         let is_promised = self.is_recording
             && self.scenario.has_default_pace()
             && rate >= 4 * AUDIO_BYTES_PER_SECOND

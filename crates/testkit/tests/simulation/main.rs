@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod checks;
+mod deaths;
 mod disk;
 mod encoder;
 mod fault;
@@ -13,6 +14,7 @@ mod network;
 mod outcome;
 mod publisher_side;
 mod scenario;
+mod timetable;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,7 +1,6 @@
 //! The simulated world: one session's two tracks on one path, and a publisher and a server that die.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -22,7 +21,8 @@ use crate::fault::Fault;
 use crate::network::{Happening, Network, Up};
 use crate::outcome::Outcome;
 use crate::publisher_side::Publisher;
-use crate::scenario::{AUDIO_BYTES_PER_SECOND, Death, Scenario};
+use crate::scenario::{AUDIO_BYTES_PER_SECOND, Scenario};
+use crate::timetable::Timetable;
 
 /// What happens at a time.
 #[derive(Debug)]
@@ -53,39 +53,13 @@ pub(crate) enum Event {
     PublisherRestart,
 }
 
-struct Due {
-    at: Duration,
-    order: u64,
-    event: Event,
-}
-
-impl PartialEq for Due {
-    fn eq(&self, other: &Self) -> bool {
-        self.order == other.order
-    }
-}
-
-impl Eq for Due {}
-
-impl PartialOrd for Due {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Due {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
-    }
-}
-
 /// The server's end of a connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) track: Track,
     /// The server has not closed it, and was not told that it is closed.
-    server_open: bool,
-    greeted: bool,
+    pub(crate) server_open: bool,
+    pub(crate) greeted: bool,
 }
 
 /// A session in the simulated world.
@@ -95,9 +69,8 @@ pub(crate) struct World {
     pub(crate) rng: Rng,
     pub(crate) now: Duration,
     /// Inputs and outputs of all machines so far: death may come between any two.
-    step: u64,
-    queue: BinaryHeap<Reverse<Due>>,
-    next_order: u64,
+    pub(crate) step: u64,
+    timetable: Timetable<Event>,
     clock_at: Option<Duration>,
 
     encoders: [Encoder; 2],
@@ -106,7 +79,7 @@ pub(crate) struct World {
     pub(crate) publisher: Publisher,
     pub(crate) network: Network,
     next_connection: u64,
-    connections: BTreeMap<u64, Connection>,
+    pub(crate) connections: BTreeMap<u64, Connection>,
     /// None while the server is dead.
     pub(crate) ingests: Option<[TrackIngest; 2]>,
     pub(crate) disks: [Disk; 2],
@@ -151,8 +124,7 @@ impl World {
             outcome: Outcome::default(),
             now: Duration::ZERO,
             step: 0,
-            queue: BinaryHeap::new(),
-            next_order: 0,
+            timetable: Timetable::new(),
             clock_at: None,
             fault,
             rng,
@@ -172,10 +144,8 @@ impl World {
         world
     }
 
-    fn at(&mut self, at: Duration, event: Event) {
-        let due = Due { at: at.max(self.now), order: self.next_order, event };
-        self.next_order += 1;
-        self.queue.push(Reverse(due));
+    pub(crate) fn at(&mut self, at: Duration, event: Event) {
+        self.timetable.put(at.max(self.now), event);
     }
 
     /// Runs until both tracks are complete.
@@ -189,12 +159,12 @@ impl World {
         }
         self.settle();
         while !self.is_over() {
-            let Some(Reverse(due)) = self.queue.pop() else {
+            let Some((at, event)) = self.timetable.next() else {
                 panic!("invariant: something is always due until the session is complete");
             };
-            self.now = due.at;
+            self.now = at;
             self.check_patience();
-            self.happen(due.event);
+            self.happen(event);
             self.settle();
             self.check();
         }
@@ -259,32 +229,6 @@ impl World {
                 side.machine.timeout(self.now);
             }
         }
-    }
-
-    /// One more input or output is done. Says whether somebody has died of it.
-    fn is_fatal(&mut self) -> bool {
-        self.step += 1;
-        self.outcome.steps += 1;
-        let mut somebody_died = false;
-        if let Some(&(at, away)) = self.scenario.server_crashes.first()
-            && self.step >= at
-            && self.ingests.is_some()
-        {
-            self.scenario.server_crashes.remove(0);
-            self.crash_server();
-            self.at(self.now + away, Event::ServerRestart);
-            somebody_died = true;
-        }
-        if let Some(&(at, death, away)) = self.scenario.publisher_crashes.first()
-            && self.step >= at
-            && self.publisher.program.is_some()
-        {
-            self.scenario.publisher_crashes.remove(0);
-            self.crash_publisher(death);
-            self.at(self.now + away, Event::PublisherRestart);
-            somebody_died = true;
-        }
-        somebody_died
     }
 
     fn make_unit(&mut self, track: Track) {
@@ -366,81 +310,6 @@ impl World {
             self.watch.refused_at = now;
         }
         self.is_fatal();
-    }
-
-    /// The publisher gives a connection up. Its system goes on sending what was written, or says that it is gone, or
-    /// nothing.
-    fn abandon(&mut self, id: u64) {
-        match self.rng.u8(0..4) {
-            0 => self.network.cut(id),
-            1 => {
-                self.network.cut(id);
-                if let Some(connection) = self.connections.get_mut(&id)
-                    && self.network.weather.outage_at(self.now).is_none()
-                {
-                    connection.server_open = false;
-                    let track = connection.track;
-                    if let Some(ingests) = &mut self.ingests {
-                        ingests[track as usize].disconnect(ConnectionId(id));
-                    }
-                }
-            }
-            _ => self.network.write(self.now, id, 60, Up::Gone),
-        }
-    }
-
-    /// The device's network goes: its system closes all connections, and the server hears nothing.
-    fn reset(&mut self) {
-        let Some(program) = &mut self.publisher.program else { return };
-        for side in &mut program.sides {
-            if let Some(id) = side.current
-                && self.connections.contains_key(&id)
-            {
-                self.network.cut(id);
-                let reason = "the network is unreachable".into();
-                side.machine.socket(self.now, SocketEvent::Closed { code: None, reason });
-            }
-        }
-    }
-
-    fn crash_server(&mut self) {
-        self.outcome.server_crashes += 1;
-        self.watch.disturbances += 1;
-        self.watch.died_at = self.now;
-        self.ingests = None;
-        for (disk, made) in self.disks.iter_mut().zip(&self.made) {
-            disk.crash(&mut self.rng, self.now, made);
-        }
-        // The system of a killed program resets its connections; that of a dead machine says nothing.
-        let says_so = self.rng.bool();
-        for (id, connection) in std::mem::take(&mut self.connections) {
-            if says_so && let Some(at) = self.network.down(self.now, id) {
-                let reason = "connection reset".into();
-                self.at(at, Event::Down(id, SocketEvent::Closed { code: None, reason }));
-            }
-            self.network.cut(id);
-            // One that is being opened goes on.
-            let is_opening = self.publisher.owner(id).is_some() && !connection.greeted;
-            if is_opening {
-                self.connections.insert(id, connection);
-            }
-        }
-    }
-
-    fn crash_publisher(&mut self, death: Death) {
-        self.outcome.publisher_crashes += 1;
-        self.watch.disturbances += 1;
-        self.watch.died_at = self.now;
-        self.is_recording = false;
-        let sides = self.publisher.program.as_ref().map(|program| &program.sides);
-        let ids: Vec<u64> = sides.into_iter().flatten().filter_map(|side| side.current).collect();
-        for id in ids {
-            match death {
-                Death::Kill => self.abandon(id),
-                Death::PowerCut => self.network.cut(id),
-            }
-        }
-        self.publisher.die(&mut self.rng, death);
     }
 
     fn tell_publisher(&mut self, id: u64, event: SocketEvent) {
