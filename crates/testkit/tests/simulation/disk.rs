@@ -95,7 +95,9 @@ impl Disk {
         // Mostly a quick group commit, now and then a disk that is busy with something else.
         let takes = match rng.u8(0..40) {
             0 if self.is_slow => between(rng, Duration::from_millis(300), Duration::from_secs(4)),
-            _ if self.fault == Fault::OverfillsServer => Duration::from_secs(30),
+            _ if self.fault == Fault::OverfillsServer && matches!(record, Record::Part(_)) => {
+                Duration::from_secs(30)
+            }
             _ => between(rng, Duration::from_millis(2), Duration::from_millis(120)),
         };
         self.free_at = self.free_at.max(now) + takes;
