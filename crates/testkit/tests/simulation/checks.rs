@@ -203,6 +203,7 @@ impl World {
             && self.watch.server_up_at < gone.start
             && self.watch.refused_at < gone.start
             && rate * 2 >= self.scenario.needed_bytes_per_second() * 3
+            && weather.queue_bytes >= self.always_under_way()
             && weather.is_steady(self.now, due);
         is_promised.then_some(due)
     }
