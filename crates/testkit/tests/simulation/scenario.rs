@@ -65,6 +65,30 @@ fn spread_ms(rng: &mut Rng, least_ms: u64, most_ms: u64) -> Duration {
 
 impl Scenario {
     pub(crate) fn draw(rng: &mut Rng) -> Self {
+        let mut drawn = Self::draw_any(rng);
+        if rng.u8(0..24) == 0 {
+            drawn.only_return(rng);
+        }
+        drawn
+    }
+
+    /// Nothing happens but one outage, on a path that carries enough: what viewers see after it is promised.
+    fn only_return(&mut self, rng: &mut Rng) {
+        let start = between(rng, Duration::from_secs(1), Duration::from_secs(3));
+        let end = start + spread_ms(rng, 6_000, 15_000);
+        let rate = self.needed_bytes_per_second() * rng.u64(15..20) / 10 + 1;
+        self.length = end + Duration::from_secs(5);
+        self.quiet_from = Duration::from_secs(60);
+        self.weather.outages = vec![Outage { start, end, is_known: false }];
+        self.weather.rates = vec![(Duration::ZERO, rate)];
+        self.weather.latency = spread_ms(rng, 5, 200);
+        self.weather.queue_bytes = spread(rng, 200_000, 2_000_000);
+        (self.device_trouble, self.server_full, self.server_is_slow) = (None, None, false);
+        (self.server_crashes, self.publisher_crashes) = (Vec::new(), Vec::new());
+        self.in_flight_bytes = None;
+    }
+
+    fn draw_any(rng: &mut Rng) -> Self {
         // In a few worlds nobody dies and the path is only too narrow: long enough for a connection to find that out.
         let is_calm = rng.u8(0..16) == 0;
         let length = match rng.u16(0..200) {
