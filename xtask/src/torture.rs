@@ -15,7 +15,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 20)]
     outage_seconds: u64,
     /// How many seeds the simulated network has.
-    #[arg(long, default_value_t = 50_000)]
+    #[arg(long, default_value_t = 200_000)]
     seeds: u64,
     /// How long a microphone of a real sound server is compared with the clock, in s.
     #[arg(long, default_value_t = 600)]

@@ -90,6 +90,8 @@ impl ErrorCode {
                 | Self::RateLimited
                 | Self::IdleTimeout
                 | Self::StorageUnavailable
+                // The newer connection may be one that this publisher gave up before, whose hello arrived late.
+                | Self::Superseded
                 | Self::ShuttingDown
                 | Self::Internal
         )

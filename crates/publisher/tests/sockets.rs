@@ -174,7 +174,7 @@ async fn nonsense_on_an_open_socket_is_dropped_and_tried_again() {
 
 #[tokio::test]
 async fn close_codes_say_whether_to_come_back() {
-    for code in [ErrorCode::SessionTaken, ErrorCode::Superseded, ErrorCode::InvalidParams] {
+    for code in [ErrorCode::SessionTaken, ErrorCode::SessionEnded, ErrorCode::InvalidParams] {
         let server = FakeServer::start().await;
         let (publisher, _track) = publish(&config_for(&server), 1);
         server.accept().await.close(code.close_code(), "no").await;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
 use protocol::api::{SessionStatus, TrackState};
+use protocol::certificate::{Certificate, Statement, TrackStatement};
 use protocol::{SessionId, Track};
 use publisher::spool::disk;
 use rustix::process::Signal;
@@ -95,6 +96,13 @@ fn check(server: &Server, session: SessionId, made: [u64; 2], left: [u64; 2], sc
         ensure!(state.finished && state.lost.is_empty(), "{track} has lost {}", state.lost);
         ensure!(state.durable_units == state.units, "{track}: {} of {}", state.durable_units, state.units);
         ensure!(state.units >= made.max(left), "{track}: {made} made, {left} left, {} recorded", state.units);
+    }
+    let (status, body) = server.api.get(&format!("/api/sessions/{}/certificate", session.id))?;
+    ensure!(status == 200, "the certificate: {status}");
+    let certificate: Certificate = serde_json::from_slice(&body)?;
+    let statement: Statement = serde_json::from_str(&certificate.certificate.statement)?;
+    for TrackStatement { track, unwitnessed, .. } in statement.tracks {
+        ensure!(unwitnessed.is_empty(), "the device does not vouch for {track} units {unwitnessed}");
     }
     if tracks[0].as_ref().is_some_and(|video| video.units > 0) {
         let file = scratch.join("recording.mp4");

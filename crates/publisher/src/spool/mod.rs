@@ -5,6 +5,7 @@ mod memory;
 
 use protocol::codec::Params;
 use protocol::control::Event;
+use protocol::digest::UnitDigest;
 use protocol::unit::Unit;
 use protocol::{UnitRange, UnitRanges};
 
@@ -74,7 +75,17 @@ pub enum Note {
     },
     /// Units were given up.
     GivenUp(GivenUp),
+    /// What stands for units that are forgotten next, so that a later program can still vouch for them.
+    Digests {
+        /// The number of the first unit.
+        first: u64,
+        /// The digests of this unit and of those that follow it; at most [`MAX_NOTED_DIGESTS`].
+        digests: Vec<UnitDigest>,
+    },
 }
+
+/// The most digests of one [`Note::Digests`]: 16 KiB of them.
+pub const MAX_NOTED_DIGESTS: usize = 1024;
 
 /// How full a spool is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]

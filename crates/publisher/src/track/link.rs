@@ -60,19 +60,22 @@ impl Link {
         }
     }
 
-    /// When the connection is given up, if nothing is heard until then.
-    pub(super) fn dead_at(&self, pace: &Pace) -> Duration {
+    /// When the connection is given up, if nothing is heard until then. After connections that fell silent before
+    /// anything was acknowledged it may take longer: on a path that takes seconds for one picture, its pong comes behind
+    /// that, and a publisher that always gave up before would never get it through.
+    pub(super) fn dead_at(&self, pace: &Pace, silences: u32) -> Duration {
         match &self.stage {
             Stage::Greeting { deadline, .. } => *deadline,
             Stage::Welcomed(welcomed) => {
                 let slow = welcomed.window.round_trip() * 4;
-                self.heard_at + slow.clamp(pace.dead_after, pace.dead_after * 4)
+                let least = pace.dead_after * 2_u32.pow(silences.min(2));
+                self.heard_at + slow.clamp(least, pace.dead_after * 4)
             }
         }
     }
 
-    pub(super) fn next_timeout(&self, pace: &Pace) -> Duration {
-        self.ping_at.min(self.dead_at(pace))
+    pub(super) fn next_timeout(&self, pace: &Pace, silences: u32) -> Duration {
+        self.ping_at.min(self.dead_at(pace, silences))
     }
 }
 

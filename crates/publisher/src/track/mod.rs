@@ -67,12 +67,12 @@ pub struct Identity {
 /// The times and sizes that a track's socket keeps to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
-    /// How long a connection may take until the server's `welcome`.
+    /// How long a connection may take to open, and then once more until the server's `welcome`.
     pub connect_timeout: Duration,
     /// How often a ping is written. The server's idle time may make it shorter.
     pub ping_interval: Duration,
-    /// A connection on which nothing was heard for this long is given up; on a slow path, for four round trips, up to
-    /// four times as long.
+    /// A connection on which nothing was heard for this long is given up; on a slow path, for four round trips, and after
+    /// connections that came to nothing, up to four times as long.
     pub dead_after: Duration,
     /// The first wait before a reconnect.
     pub backoff_first: Duration,

@@ -14,20 +14,8 @@ use protocol::unit::Unit;
 use protocol::{Track, UnitRange, UnitRanges};
 use testkit::network::between;
 
-/// What is wrong with the server on purpose, to prove that the checks see it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// Nothing.
-    None,
-    /// It tells that a record is durable when it begins to write it.
-    AcksEarly,
-    /// It says that a part is durable and does not have it.
-    ForgetsParts,
-    /// It stores something else than what came.
-    AltersPayloads,
-    /// After a restart it does not know which units it has.
-    ForgetsRanges,
-}
+use crate::fault::Fault;
+use crate::scenario::Scenario;
 
 /// What the encoder has made so far.
 #[derive(Debug, Default)]
@@ -55,6 +43,8 @@ pub(crate) struct Disk {
     free_at: Duration,
     /// Until then every write fails: the disk is full.
     full: Option<(Duration, Duration)>,
+    /// Now and then a write takes seconds.
+    is_slow: bool,
     pub(crate) errors: u64,
 }
 
@@ -66,11 +56,7 @@ struct Waiting {
 }
 
 impl Disk {
-    pub(crate) fn new(rng: &mut Rng, track: Track, fault: Fault, until: Duration) -> Self {
-        let full = (rng.u8(0..8) == 0).then(|| {
-            let start = between(rng, Duration::ZERO, until);
-            (start, start + between(rng, Duration::from_millis(100), Duration::from_secs(10)))
-        });
+    pub(crate) fn new(track: Track, fault: Fault, scenario: &Scenario) -> Self {
         Self {
             track,
             fault,
@@ -78,7 +64,8 @@ impl Disk {
             digests: UnitDigests::new(),
             waiting: VecDeque::new(),
             free_at: Duration::ZERO,
-            full,
+            full: scenario.server_full.map(|span| (span.start, span.end)),
+            is_slow: scenario.server_is_slow,
             errors: 0,
         }
     }
@@ -107,7 +94,10 @@ impl Disk {
     ) -> Option<Ticket> {
         // Mostly a quick group commit, now and then a disk that is busy with something else.
         let takes = match rng.u8(0..40) {
-            0 => between(rng, Duration::from_millis(300), Duration::from_secs(4)),
+            0 if self.is_slow => between(rng, Duration::from_millis(300), Duration::from_secs(4)),
+            _ if self.fault == Fault::OverfillsServer && matches!(record, Record::Part(_)) => {
+                Duration::from_secs(30)
+            }
             _ => between(rng, Duration::from_millis(2), Duration::from_millis(120)),
         };
         self.free_at = self.free_at.max(now) + takes;

@@ -20,6 +20,9 @@ pub(super) trait Files: Send + Sync {
     /// A part of a file; an error when it is not there.
     fn read_at(&self, name: &str, offset: u64, bytes: usize) -> io::Result<Vec<u8>>;
 
+    /// Makes durable what another program has added to a file.
+    fn sync(&self, name: &str) -> io::Result<()>;
+
     /// Removes a file.
     fn remove(&self, name: &str) -> io::Result<()>;
 
@@ -86,6 +89,10 @@ impl Files for Folder {
             return Err(error);
         }
         Ok(content)
+    }
+
+    fn sync(&self, name: &str) -> io::Result<()> {
+        OpenOptions::new().append(true).open(self.path.join(name))?.sync_data()
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {

@@ -9,7 +9,7 @@ use protocol::{UnitRange, UnitRanges};
 
 use super::WhenFull;
 use super::index::{Index, Place, Slot};
-use super::record::{self, Record};
+use super::record::{self, ParamsSum, Record};
 use super::segments::{Budget, Notes, Segments, Unsynced};
 use crate::spool::{
     Backlog, Entry, Fill, GivenUp, Health, Note, OVERHEAD_BYTES, Overflow, Trouble, note_given_up,
@@ -17,6 +17,10 @@ use crate::spool::{
 
 /// Units that one track can hold: the index takes 48 bytes for each, so at most 192 MiB. It is a day of sound.
 const MAX_UNITS: usize = 4 << 20;
+
+/// Units of one track whose digests the notes keep: at most 64 MiB of them. A longer session that is killed cannot
+/// vouch for those that were acknowledged after that.
+const MAX_DIGESTS: u64 = MAX_UNITS as u64;
 
 /// A unit that the disk does not give is asked for so often.
 const READ_ATTEMPTS: u8 = 3;
@@ -87,6 +91,9 @@ pub(super) struct TrackLog {
     recent: Recent,
     segments: Segments,
     notes: Notes,
+    noted_digests: u64,
+    /// The units from which codec parameters hold, ascending, and their sums.
+    noted_params: Vec<(u64, ParamsSum)>,
     budget: Arc<Budget>,
     limits: Limits,
     /// The start of the newest GOP was given up: its other units are, too, when they come.
@@ -111,6 +118,7 @@ impl TrackLog {
         index: Index,
         segments: Segments,
         notes: Notes,
+        noted_digests: u64,
         budget: Arc<Budget>,
         limits: Limits,
     ) -> Self {
@@ -119,6 +127,8 @@ impl TrackLog {
             recent: Recent::default(),
             segments,
             notes,
+            noted_digests,
+            noted_params: Vec::new(),
             budget,
             limits,
             skip_to_key: false,
@@ -255,7 +265,8 @@ impl TrackLog {
         while let Some(number) = self.index.first_unwritten().map(|entry| entry.number) {
             keep_from = number;
             let Some(unit) = self.recent.get(number) else { break };
-            let place = self.segments.append(&record::of_unit(unit))?;
+            let place =
+                self.segments.append(&record::of_unit(unit, record::sum_at(&self.noted_params, number)))?;
             self.index.written(place);
             keep_from = u64::MAX;
         }
@@ -264,6 +275,15 @@ impl TrackLog {
     }
 
     pub(super) fn note(&mut self, note: &Note) {
+        if let Note::Params(params) = note {
+            self.noted_params.push((params.from_unit, record::params_sum(params)));
+        }
+        if let Note::Digests { digests, .. } = note {
+            self.noted_digests += digests.len() as u64;
+            if self.noted_digests > MAX_DIGESTS {
+                return;
+            }
+        }
         self.notes.push(record::of_note(note));
         self.flush();
     }
@@ -301,7 +321,7 @@ impl TrackLog {
                 _ => ReadError::Passing(error),
             })?;
         match record::decode(&bytes) {
-            Some((Record::Unit(unit), _)) if unit.number == number => Ok(unit),
+            Some((Record::Unit(unit, _), _)) if unit.number == number => Ok(unit),
             _ => Err(ReadError::Damaged),
         }
     }

@@ -22,10 +22,13 @@
 mod files;
 mod index;
 mod log;
+mod logs;
 mod record;
 mod recovery;
 mod segments;
 mod session;
+#[cfg(any(test, feature = "simulation"))]
+pub mod simulated;
 mod sync;
 #[cfg(test)]
 mod tests;
@@ -35,7 +38,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub(crate) use session::{MemoryBytes, RecoveredTrack, Reopened, SessionFolder};
+pub(crate) use logs::{MemoryBytes, RecoveredTrack};
+pub(crate) use session::{Reopened, SessionFolder};
 pub use unfinished::{Listing, Unfinished, discard, unfinished, waiting_sessions};
 
 /// Where a session's units wait, and how many.

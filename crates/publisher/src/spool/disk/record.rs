@@ -7,18 +7,21 @@
 //! | 0 | 4 | [`MARKER`] |
 //! | 4 | 4 | CRC-32 (IEEE 802.3) of everything behind it in the record |
 //! | 8 | 4 | the body's length in bytes |
-//! | 12 | 1 | kind: 1 unit, 2 params, 3 event, 4 finish, 5 given up |
-//! | 13 | 3 | zero |
+//! | 12 | 1 | kind: 1 unit, 2 params, 3 event, 4 finish, 5 given up, 6 digests |
+//! | 13 | 3 | of a unit, the [`ParamsSum`] of the codec parameters that it needs; else zero |
 //! | 16 | | body |
 //!
 //! A unit's body is what goes over the wire: the protocol's unit header and the payload. Params and events are the
 //! protocol's JSON. Finish is the count of units, given up the first and the last number and the first one's pts, 8
-//! bytes each.
+//! bytes each. Digests are the first unit's number, 8 bytes, and the digests of this unit and those behind it, 16 bytes
+//! each.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use protocol::UnitRange;
-use protocol::limits::MAX_UNIT_BYTES;
+use protocol::codec::Params;
+use protocol::digest::UnitDigest;
+use protocol::limits::{MAX_UNIT_BYTES, MAX_UNIT_NUMBER};
 use protocol::unit::{HEADER_BYTES as UNIT_HEADER_BYTES, Unit};
+use protocol::{Hex, UnitRange};
 
 use crate::spool::{GivenUp, Note};
 
@@ -36,17 +39,34 @@ const PARAMS: u8 = 2;
 const EVENT: u8 = 3;
 const FINISH: u8 = 4;
 const GIVEN_UP: u8 = 5;
+const DIGESTS: u8 = 6;
+
+/// Tells codec parameters apart: the lower 24 bits of the CRC-32 of their JSON. A power cut may take them and leave units
+/// that need them, which are of no use without. Zero: no parameters were noted before the unit.
+pub(super) type ParamsSum = u32;
+
+/// The sum of these codec parameters.
+pub(super) fn params_sum(params: &Params) -> ParamsSum {
+    let text = serde_json::to_vec(params).expect("control messages are plain values");
+    (crc32fast::hash(&text) & 0xff_ffff).max(1)
+}
+
+/// Of the codec parameters that hold for a unit, of these, which ascend by the unit from which they do.
+pub(super) fn sum_at(sums: &[(u64, ParamsSum)], number: u64) -> ParamsSum {
+    let after = sums.partition_point(|(from_unit, _)| *from_unit <= number);
+    after.checked_sub(1).map_or(0, |at| sums[at].1)
+}
 
 /// One record of a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Record {
-    Unit(Unit),
+    Unit(Unit, ParamsSum),
     Note(Note),
 }
 
 /// The bytes of a unit's record.
-pub(super) fn of_unit(unit: &Unit) -> Bytes {
-    sealed(UNIT, unit.encoded_bytes(), |record| unit.encode(record))
+pub(super) fn of_unit(unit: &Unit, params: ParamsSum) -> Bytes {
+    sealed_with(UNIT, params, unit.encoded_bytes(), |record| unit.encode(record))
 }
 
 /// The bytes of a note's record.
@@ -67,19 +87,35 @@ pub(super) fn of_note(note: &Note) -> Bytes {
             record.put_u64(units.last);
             record.put_u64(*pts_90k);
         }),
+        Note::Digests { first, digests } => {
+            sealed(DIGESTS, 8 + digests.len() * size_of::<UnitDigest>(), |record| {
+                record.put_u64(*first);
+                digests.iter().for_each(|digest| record.put_slice(&digest.0));
+            })
+        }
     }
 }
 
 fn sealed(kind: u8, body_bytes: usize, body: impl FnOnce(&mut BytesMut)) -> Bytes {
+    sealed_with(kind, 0, body_bytes, body)
+}
+
+fn sealed_with(kind: u8, sum: ParamsSum, body_bytes: usize, body: impl FnOnce(&mut BytesMut)) -> Bytes {
     let mut record = BytesMut::with_capacity(HEADER_BYTES + body_bytes);
     record.put_slice(&MARKER);
     record.put_u32(0);
     record.put_u32(u32::try_from(body_bytes).expect("a body below 4 GiB"));
-    record.put_u32(u32::from(kind) << 24);
+    record.put_u32((u32::from(kind) << 24) | sum);
     body(&mut record);
     let sum = crc32fast::hash(&record[8..]);
     record[4..8].copy_from_slice(&sum.to_be_bytes());
     record.freeze()
+}
+
+/// Whether these bytes are a record of digests.
+#[cfg(any(test, feature = "simulation"))]
+pub(super) fn holds_digests(record: &[u8]) -> bool {
+    record.get(12) == Some(&DIGESTS)
 }
 
 /// The record that these bytes begin with, and its length; none when they begin with anything else.
@@ -87,24 +123,24 @@ pub(super) fn decode(bytes: &Bytes) -> Option<(Record, usize)> {
     let header = bytes.get(..HEADER_BYTES)?;
     let field = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
     let body_bytes = field(8) as usize;
-    let kind = header[12];
-    if header[..4] != MARKER || header[13..] != [0; 3] || body_bytes > MAX_BODY_BYTES {
+    let (kind, sum) = (header[12], field(12) & 0xff_ffff);
+    if header[..4] != MARKER || (sum != 0 && kind != UNIT) || body_bytes > MAX_BODY_BYTES {
         return None;
     }
     let length = HEADER_BYTES + body_bytes;
     if crc32fast::hash(bytes.get(8..length)?) != field(4) {
         return None;
     }
-    let record = decode_body(kind, bytes.slice(HEADER_BYTES..length))?;
+    let record = decode_body(kind, sum, bytes.slice(HEADER_BYTES..length))?;
     Some((record, length))
 }
 
-fn decode_body(kind: u8, mut body: Bytes) -> Option<Record> {
+fn decode_body(kind: u8, sum: ParamsSum, mut body: Bytes) -> Option<Record> {
     let number = |at: usize| Some(u64::from_be_bytes(body.get(at..at + 8)?.try_into().ok()?));
     let note = match kind {
         UNIT => {
             let unit = Unit::decode(&mut body).ok()?;
-            return body.is_empty().then_some(Record::Unit(unit));
+            return body.is_empty().then_some(Record::Unit(unit, sum));
         }
         PARAMS => Note::Params(serde_json::from_slice(&body).ok()?),
         EVENT => Note::Event(serde_json::from_slice(&body).ok()?),
@@ -112,6 +148,11 @@ fn decode_body(kind: u8, mut body: Bytes) -> Option<Record> {
         GIVEN_UP if body.len() == 24 => {
             let units = UnitRange::try_from((number(0)?, number(8)?)).ok()?;
             Note::GivenUp(GivenUp { units, pts_90k: number(16)? })
+        }
+        DIGESTS => {
+            let (digests, []) = body.get(8..)?.as_chunks() else { return None };
+            let first = number(0).filter(|first| *first < MAX_UNIT_NUMBER)?;
+            Note::Digests { first, digests: digests.iter().map(|digest| Hex(*digest)).collect() }
         }
         _ => return None,
     };
@@ -153,7 +194,7 @@ pub(super) fn scan(file: &Bytes, mut found: impl FnMut(u64, u32, Record)) -> Sca
 #[allow(clippy::unwrap_used)]
 mod tests {
     use proptest::prelude::*;
-    use protocol::codec::{CodecParameters, Params};
+    use protocol::codec::CodecParameters;
     use protocol::control::{Event, EventKind};
     use protocol::unit::Lane;
 
@@ -178,9 +219,10 @@ mod tests {
             Note::Event(Event { number: 0, at_90k: 9, kind: EventKind::Muted, detail: "off".into() }),
             Note::GivenUp(GivenUp { units: UnitRange::new(3, 9), pts_90k: 27_000 }),
             Note::Finish { units: 12 },
+            Note::Digests { first: 5, digests: vec![Hex([7; 16]), Hex([0xf3; 16])] },
         ];
         let units = (0..4).map(|number| unit(number, vec![number as u8; 20 + number as usize]));
-        let units = units.map(|unit| (Record::Unit(unit.clone()), of_unit(&unit)));
+        let units = units.map(|unit| (Record::Unit(unit.clone(), 0x01_0203), of_unit(&unit, 0x01_0203)));
         notes.map(|note| (Record::Note(note.clone()), of_note(&note))).into_iter().chain(units).collect()
     }
 
@@ -251,8 +293,8 @@ mod tests {
         #[test]
         fn units_come_back_as_they_were(payload in prop::collection::vec(any::<u8>(), 1..3_000), number in 0u64..1 << 40) {
             let unit = Unit { number, pts_90k: 5, capture_us: 7, ..unit(0, payload) };
-            let encoded = of_unit(&unit);
-            prop_assert_eq!(decode(&encoded), Some((Record::Unit(unit), encoded.len())));
+            let encoded = of_unit(&unit, 9);
+            prop_assert_eq!(decode(&encoded), Some((Record::Unit(unit, 9), encoded.len())));
         }
     }
 }

@@ -6,11 +6,12 @@ use std::io;
 use bytes::Bytes;
 use protocol::codec::Params;
 use protocol::control::Event;
+use protocol::digest::{UnitDigests, unit_digest};
 use protocol::{Track, UnitRanges};
 
 use super::files::Files;
 use super::index::{Index, Place};
-use super::record::{Record, Scan, scan};
+use super::record::{Record, Scan, params_sum, scan, sum_at};
 use super::segments::{Kind, Segment, name, parse_name};
 use crate::spool::{Entry, Note};
 
@@ -24,6 +25,10 @@ pub(super) struct Found {
     /// The count of units, if the track had ended.
     pub(super) finish: Option<u64>,
     pub(super) given_up: UnitRanges,
+    /// Of the units in the files, and of those that were noted before they were forgotten.
+    pub(super) digests: UnitDigests,
+    /// The noted ones.
+    pub(super) noted: UnitRanges,
     pub(super) index: Index,
     pub(super) segments: BTreeMap<u32, Segment>,
     /// The first number that no file of units, and none of notes, has.
@@ -71,15 +76,19 @@ pub(super) fn find(files: &dyn Files, track: Track) -> io::Result<Found> {
         });
         count(&mut found, scan, id + 1 == next(&notes));
     }
+    found.noted = found.digests.numbers();
+    let sums: Vec<_> = found.params.iter().map(|params| (params.from_unit, params_sum(params))).collect();
     for &id in &units {
         let mut segment = Segment::default();
         let scan = read(files, &name(track, Kind::Units, id), |offset, length_bytes, record| {
             segment.bytes = offset + u64::from(length_bytes);
-            let Record::Unit(unit) = record else { return };
+            let Record::Unit(unit, needs) = record else { return };
+            found.digests.record(unit.number, unit_digest(track, &unit));
             // A write that failed may have done its work all the same, and was then repeated.
             let is_newest = found.index.newest().is_none_or(|newest| newest.number < unit.number);
             if let Ok(offset) = u32::try_from(offset)
                 && is_newest
+                && needs == sum_at(&sums, unit.number)
                 && !found.given_up.contains(unit.number)
             {
                 found.index.push(Entry::from(&unit), Place::File { segment: id, offset, length_bytes });
@@ -126,5 +135,8 @@ fn take_note(found: &mut Found, track: Track, note: Note) {
         }
         Note::Finish { units } => found.finish = Some(units),
         Note::GivenUp(given_up) => found.given_up.insert_range(given_up.units),
+        Note::Digests { first, digests } => {
+            (first..).zip(digests).for_each(|(number, digest)| found.digests.record(number, digest));
+        }
     }
 }

@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod bounds;
-mod model;
 mod power;
 mod reopening;
+mod vouching;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use protocol::Track;
 use protocol::unit::{Lane, Unit};
 
 use super::files::Files;
+use super::logs::{DiskSpool, MemoryBytes, bare};
 use super::recovery::Found;
 use super::segments::Budget;
-use super::session::{DiskSpool, MemoryBytes, bare};
 use super::{Settings, WhenFull};
 
 const MEMORY: MemoryBytes = MemoryBytes { video: 40_000, audio: 10_000 };

@@ -1,10 +1,10 @@
 //! What the server says, and what follows from it.
 
 use bytes::Bytes;
-use protocol::UnitRanges;
 use protocol::control::{ControlError, EventKind, Finish, ServerMessage, Welcome};
 use protocol::digest::TrackDigest;
 use protocol::error::{ErrorBody, ErrorCode};
+use protocol::{UnitRange, UnitRanges};
 
 use super::super::lanes::Lanes;
 use super::super::link::{InFlight, Link, Stage, Welcomed};
@@ -12,6 +12,7 @@ use super::super::refusal::shown;
 use super::super::window::Window;
 use super::super::{Command, Completion, Tell};
 use super::{State, TrackMachine};
+use crate::spool::{MAX_NOTED_DIGESTS, Note};
 
 impl TrackMachine {
     pub(super) fn text(&mut self, text: &str) {
@@ -106,12 +107,32 @@ impl TrackMachine {
         }
         if self.durable.count() > before {
             self.backoff.reset();
+            self.silences = 0;
         }
     }
 
     fn absorb(&mut self, durable: &UnitRanges) {
+        self.note_digests(durable);
         self.durable.extend(durable);
         self.spool.forget(durable);
+    }
+
+    /// Has the spool keep what stands for these units, once: they are about to be forgotten, and a later program could not
+    /// vouch for them otherwise.
+    fn note_digests(&mut self, durable: &UnitRanges) {
+        let beyond = durable.last().map_or(0, |last| last.saturating_add(1));
+        let mut others = durable.gaps_below(beyond);
+        others.extend(&self.noted);
+        others.extend(&self.digests.numbers().gaps_below(beyond));
+        for &UnitRange { first, last } in others.gaps_below(beyond).as_slice() {
+            for from in (first..=last).step_by(MAX_NOTED_DIGESTS) {
+                let digests =
+                    (from..=last).take(MAX_NOTED_DIGESTS).filter_map(|number| self.digests.get(number));
+                let digests = digests.collect();
+                self.spool.note(Note::Digests { first: from, digests });
+            }
+            self.noted.insert_range(UnitRange::new(first, last));
+        }
     }
 
     fn complete(&mut self, units: u64, durable_units: u64, digest: TrackDigest) {

@@ -53,6 +53,8 @@ pub struct TrackMachine {
     durable: UnitRanges,
     /// Of every unit that was pushed: 16 bytes each, about 5 MB an hour for both tracks.
     digests: UnitDigests,
+    /// Those that the spool was told, because the units are forgotten.
+    noted: UnitRanges,
     losses: Losses,
     /// What an earlier program left, until the server has told what it has of it.
     recovered: Option<Found>,
@@ -66,6 +68,8 @@ pub struct TrackMachine {
     path_base: Option<Duration>,
 
     offline: Option<(Duration, String)>,
+    /// Connections in a row that were given up because nothing was heard, before any unit was acknowledged.
+    silences: u32,
     /// Units that were ever written, on this connection or an earlier one.
     written: UnitRanges,
     counters: Counters,
@@ -112,6 +116,7 @@ impl TrackMachine {
             finished: false,
             durable: UnitRanges::new(),
             digests: UnitDigests::new(),
+            noted: UnitRanges::new(),
             losses: Losses::default(),
             recovered: None,
             held: None,
@@ -119,6 +124,7 @@ impl TrackMachine {
             audio_delay: Duration::ZERO,
             path_base: None,
             offline: None,
+            silences: 0,
             written: UnitRanges::new(),
             counters: Counters::default(),
             latency: Latency::default(),
@@ -135,10 +141,10 @@ impl TrackMachine {
         found: RecoveredTrack,
         seed: u64,
     ) -> Self {
-        let RecoveredTrack { params, events, units, given_up, end_90k, spool } = found;
+        let RecoveredTrack { params, events, units, given_up, digests, noted, end_90k, spool } = found;
         let mut machine = Self::new(track, identity, pace, spool, seed);
         (machine.params, machine.events, machine.next_number) = (params, events, units);
-        machine.end_90k = end_90k;
+        (machine.digests, machine.noted, machine.end_90k) = (digests, noted, end_90k);
         // A file is removed only once the server has all units in it.
         let mut known = given_up.clone();
         known.extend(&machine.spool.held());
@@ -251,16 +257,14 @@ impl TrackMachine {
     pub fn socket(&mut self, now: Duration, event: SocketEvent) {
         self.see(now);
         match (event, &mut self.state) {
-            (SocketEvent::Opened, &mut State::Connecting { deadline }) => {
-                self.state = State::Linked(Link::new(now, &self.pace, deadline));
+            (SocketEvent::Opened, State::Connecting { .. }) => {
+                // On a path of seconds, opening and welcome take longer than either.
+                self.state = State::Linked(Link::new(now, &self.pace, now + self.pace.connect_timeout));
             }
             (SocketEvent::ConnectFailed(failure), State::Connecting { .. }) => match failure {
                 ConnectFailure::Refused(error) => self.refused(error),
                 ConnectFailure::Unreachable(reason) => self.rest(reason),
-                ConnectFailure::NoNetwork(reason) => {
-                    self.rest(reason);
-                    self.state = State::Resting { until: self.now + self.pace.backoff_first };
-                }
+                ConnectFailure::NoNetwork(reason) => self.rest_for(self.pace.backoff_first, &reason),
             },
             (SocketEvent::Closed { code, reason }, State::Linked(_)) => {
                 match code.and_then(|code| refusal_of_close(code, &reason)) {
@@ -296,9 +300,12 @@ impl TrackMachine {
         self.see(now);
         match &mut self.state {
             State::Connecting { deadline } if now >= *deadline => {
-                self.drop_link("the server does not answer".to_owned());
+                // Attempts that nothing answers burden nobody, and say nothing of the next one.
+                self.commands.push_back(Command::Disconnect);
+                self.rest_for(self.pace.backoff_first, "the server does not answer");
             }
-            State::Linked(link) if now >= link.dead_at(&self.pace) => {
+            State::Linked(link) if now >= link.dead_at(&self.pace, self.silences) => {
+                self.silences = self.silences.saturating_add(1);
                 self.drop_link("nothing was heard from the server any more".to_owned());
             }
             State::Linked(link) => link.tick(now),
@@ -319,7 +326,7 @@ impl TrackMachine {
                 // What is already due waits for the socket to take a message, not for the clock.
                 let later = [held_until, self.losses.due_at(), self.rate_due_at()];
                 let later = later.into_iter().flatten().filter(|&at| at > self.now);
-                Some(later.fold(link.next_timeout(&self.pace), Duration::min))
+                Some(later.fold(link.next_timeout(&self.pace, self.silences), Duration::min))
             }
             State::Waiting | State::NeedsYou(_) | State::Complete(_) => None,
         }
@@ -468,11 +475,16 @@ impl TrackMachine {
     }
 
     fn rest(&mut self, reason: String) {
-        let reason = printable(&reason);
+        let wait = self.backoff.next_wait();
+        self.rest_for(wait, &reason);
+    }
+
+    fn rest_for(&mut self, wait: Duration, reason: &str) {
+        let reason = printable(reason);
         self.offline = match self.offline.take() {
             Some((since, _)) => Some((since, reason)),
             None => Some((self.now, reason)),
         };
-        self.state = State::Resting { until: self.now + self.backoff.next_wait() };
+        self.state = State::Resting { until: self.now + wait };
     }
 }

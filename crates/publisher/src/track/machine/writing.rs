@@ -3,7 +3,6 @@
 use bytes::BytesMut;
 use protocol::certificate::excluded;
 use protocol::control::{EventKind, Finish, Hello, PublisherMessage};
-use protocol::digest::unit_digest;
 use protocol::error::{ErrorBody, ErrorCode};
 use protocol::limits::{MAX_RANGES, MAX_UNITS_PER_MESSAGE};
 use protocol::unit::Lane;
@@ -74,10 +73,6 @@ impl TrackMachine {
             else {
                 break;
             };
-            // What an earlier program has left is seen here for the first time.
-            if self.digests.get(unit.number).is_none() {
-                self.digests.record(unit.number, unit_digest(self.track, &unit));
-            }
             let more_bytes = unit.encoded_bytes();
             let payload_bytes = unit.payload.len();
             if more_bytes > message_bytes || payload_bytes > welcomed.limits.unit_bytes as usize {

@@ -1,12 +1,14 @@
 //! What an earlier program has left of a track.
 
 use protocol::control::Finish;
+use protocol::digest::unit_digest;
 
 use super::*;
 use crate::spool::Spool as _;
 use crate::spool::disk::RecoveredTrack;
 
-/// Units 10 to 19 are left; 3 and 4 were given up, the others were acknowledged, or are gone.
+/// Units 10 to 19 are left; 3 and 4 were given up, the others were acknowledged, or are gone. Of units 5 to 8 the digests
+/// were noted.
 fn left(params: Vec<Params>, units: u64) -> Rig {
     let mut spool = MemorySpool::new(1 << 20, Overflow::OldestUnit);
     (10..units).for_each(|number| drop(spool.push(unit(number))));
@@ -16,6 +18,11 @@ fn left(params: Vec<Params>, units: u64) -> Rig {
         events: vec![muted],
         units,
         given_up: ranges(&[(3, 4)]),
+        digests: (5..9)
+            .chain(10..units)
+            .map(|number| (number, unit_digest(Track::Audio, &unit(number))))
+            .collect(),
+        noted: ranges(&[(5, 8)]),
         end_90k: units * 1_800,
         spool: Box::new(spool),
     };
@@ -53,7 +60,7 @@ fn what_is_left_is_sent_and_the_track_ends_at_its_last_unit() {
     assert_eq!(units, [12, 13, 15, 16, 17, 18, 19]);
     let finish = finish_of(&control).clone();
     assert_eq!((finish.units, &finish.lost), (20, &ranges(&[(3, 4)])));
-    assert_eq!(finish.unwitnessed, ranges(&[(0, 2), (5, 11), (14, 14)]), "what was not read again");
+    assert_eq!(finish.unwitnessed, ranges(&[(0, 2), (9, 9)]), "what is neither left nor noted");
     assert_eq!(events_of(&control), [(0, EventKind::Muted)], "the loss was told before the crash");
     rig.complete(20, 18, finish.digest);
     let completion = Completion { units: 20, durable_units: 18, digest: Some(finish.digest) };
@@ -70,7 +77,7 @@ fn units_that_a_power_cut_took_from_the_log_are_the_tracks_when_the_server_has_t
     assert_eq!(units, [0_u64; 0]);
     let finish = finish_of(&control);
     assert_eq!((finish.units, finish.lost.count()), (25, 0));
-    assert_eq!(finish.unwitnessed, ranges(&[(0, 24)]));
+    assert_eq!(finish.unwitnessed, ranges(&[(0, 4), (9, 9), (20, 24)]));
     // The next connection is one like every other.
     rig.cut();
     rig.open();

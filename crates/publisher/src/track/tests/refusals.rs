@@ -88,6 +88,53 @@ fn units_that_were_never_made_cannot_be_durable() {
 }
 
 #[test]
+fn a_network_that_was_away_for_long_does_not_make_the_next_wait_longer() {
+    let mut rig = Rig::new();
+    rig.push(0..1);
+    rig.commands();
+    for attempt in 0..40 {
+        if attempt % 2 == 0 {
+            let failure = ConnectFailure::NoNetwork("the network is unreachable".into());
+            rig.machine.socket(rig.now, SocketEvent::ConnectFailed(failure));
+        } else {
+            // Nothing answers until the attempt's time is over.
+            rig.wait();
+            assert_eq!(rig.commands(), [Command::Disconnect]);
+        }
+        let before = rig.now;
+        rig.wait();
+        assert!(rig.now - before <= ms(250), "attempt {attempt}");
+        assert_eq!(rig.commands(), [Command::Connect]);
+    }
+    rig.open();
+    rig.machine.socket(rig.now, SocketEvent::Closed { code: None, reason: String::new() });
+    let before = rig.now;
+    rig.wait();
+    assert!(rig.now - before <= ms(250));
+}
+
+#[test]
+fn a_path_of_seconds_has_its_time_for_opening_and_for_the_welcome() {
+    let mut rig = Rig::new();
+    rig.push(0..1);
+    rig.now += ms(8_000);
+    rig.open();
+    rig.now += ms(4_000);
+    rig.machine.timeout(rig.now);
+    rig.welcome(&[]);
+    assert_eq!(rig.written().0, [0]);
+}
+
+#[test]
+fn a_late_hello_of_an_older_connection_costs_a_reconnect_and_no_more() {
+    let mut rig = Rig::welcomed();
+    let code = Some(ErrorCode::Superseded.close_code());
+    rig.machine.socket(rig.now, SocketEvent::Closed { code, reason: String::new() });
+    rig.wait();
+    assert_eq!(rig.commands(), [Command::Connect]);
+}
+
+#[test]
 fn waits_grow_to_five_seconds_and_start_anew_after_progress() {
     let mut rig = Rig::new();
     rig.push(0..1);
@@ -158,7 +205,7 @@ fn a_server_that_does_not_answer_or_does_not_welcome_is_given_up() {
             rig.messages();
             rig.wait();
         }
-        assert_eq!(rig.now, ms(10_000));
+        assert_eq!(rig.now, if opens { ms(11_000) } else { ms(10_000) });
     }
 }
 

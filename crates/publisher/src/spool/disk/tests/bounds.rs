@@ -3,14 +3,14 @@ use std::time::Duration;
 
 use protocol::{UnitRange, UnitRanges};
 
-use super::model::ModelFolder;
+use super::super::simulated::SimulatedFolder;
 use super::*;
 use crate::spool::{Fill, GivenUp, Health, Spool, Trouble};
 
 const CAPACITY_BYTES: u64 = 1 << 20;
 
 /// Both tracks on one disk and within one bound.
-fn both(disk: &ModelFolder, settings: &Settings) -> (DiskSpool, DiskSpool) {
+fn both(disk: &SimulatedFolder, settings: &Settings) -> (DiskSpool, DiskSpool) {
     let budget = Arc::new(Budget::new(settings.capacity_bytes));
     let (video, _) = bare(&disk.files(), Track::Video, settings, MEMORY, &budget);
     let (mut audio, _) = bare(&disk.files(), Track::Audio, settings, MEMORY, &budget);
@@ -31,7 +31,7 @@ fn are_all(held: &UnitRanges, lost: &UnitRanges, units: u64) -> bool {
 
 #[test]
 fn at_the_bound_the_oldest_gops_go_and_no_sound() {
-    let disk = ModelFolder::default();
+    let disk = SimulatedFolder::default();
     let (mut video, mut audio) = both(&disk, &settings(CAPACITY_BYTES, WhenFull::Drop));
     let mut lost = UnitRanges::new();
     let mut warned = false;
@@ -53,7 +53,7 @@ fn at_the_bound_the_oldest_gops_go_and_no_sound() {
 
 #[test]
 fn sound_goes_when_there_is_no_picture_left() {
-    let disk = ModelFolder::default();
+    let disk = SimulatedFolder::default();
     let (mut video, mut audio) = both(&disk, &settings(CAPACITY_BYTES, WhenFull::Drop));
     for number in 0..600 {
         video.push(picture(number, 30, 1_000));
@@ -72,7 +72,7 @@ fn sound_goes_when_there_is_no_picture_left() {
 
 #[test]
 fn a_spool_that_may_give_up_nothing_asks_for_the_end_in_time() {
-    let disk = ModelFolder::default();
+    let disk = SimulatedFolder::default();
     let (mut video, _audio) = both(&disk, &settings(CAPACITY_BYTES, WhenFull::Stop));
     let mut number = 0;
     while !video.health().must_stop {
@@ -89,7 +89,7 @@ fn a_spool_that_may_give_up_nothing_asks_for_the_end_in_time() {
 
 #[test]
 fn what_waits_too_long_is_treated_like_what_is_too_much() {
-    let disk = ModelFolder::default();
+    let disk = SimulatedFolder::default();
     let longest = Some(Duration::from_secs(10));
     let (mut video, _audio) = both(&disk, &Settings { longest, ..settings(CAPACITY_BYTES, WhenFull::Drop) });
     let mut lost = UnitRanges::new();
@@ -105,7 +105,7 @@ fn a_full_disk_is_bridged_by_memory_and_nothing_is_lost() {
     for (error, expected) in
         [(None, Trouble::DiskFull), (Some(ErrorKind::Other), Trouble::DiskFails("other error".to_owned()))]
     {
-        let disk = ModelFolder::default();
+        let disk = SimulatedFolder::default();
         let (mut spool, _) = opened(&disk.files(), Track::Video, CAPACITY_BYTES);
         for number in 0..10 {
             spool.push(picture(number, 5, 1_000));
@@ -131,7 +131,7 @@ fn a_full_disk_is_bridged_by_memory_and_nothing_is_lost() {
 
 #[test]
 fn memory_is_bounded_while_the_disk_fails_and_whole_gops_go() {
-    let disk = ModelFolder::default();
+    let disk = SimulatedFolder::default();
     let (mut spool, _) = opened(&disk.files(), Track::Video, CAPACITY_BYTES);
     for number in 0..10 {
         spool.push(picture(number, 10, 1_000));

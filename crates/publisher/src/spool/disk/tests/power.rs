@@ -2,8 +2,8 @@ use fastrand::Rng;
 use protocol::UnitRanges;
 
 use super::super::segments::Unsynced;
+use super::super::simulated::SimulatedFolder;
 use super::super::sync::sync;
-use super::model::ModelFolder;
 use super::*;
 use crate::spool::Spool as _;
 
@@ -15,7 +15,7 @@ fn a_power_cut_costs_nothing_that_was_synced() {
     println!("LONGTAKE_SEED={seed}");
     let mut rng = Rng::with_seed(seed);
     for _ in 0..150 {
-        let disk = ModelFolder::default();
+        let disk = SimulatedFolder::default();
         let files = disk.files();
         let (mut spool, _) = opened(&files, Track::Video, 1 << 20);
         let (mut synced, mut left) = (UnitRanges::new(), Unsynced::default());
@@ -57,7 +57,7 @@ fn a_power_cut_costs_nothing_that_was_synced() {
 
 #[test]
 fn a_killed_program_loses_nothing_without_any_sync() {
-    let disk = ModelFolder::default();
+    let disk = SimulatedFolder::default();
     let (mut spool, _) = opened(&disk.files(), Track::Audio, 1 << 20);
     for number in 0..500 {
         spool.push(picture(number, 1, 100));
@@ -68,7 +68,7 @@ fn a_killed_program_loses_nothing_without_any_sync() {
 
 #[test]
 fn a_sync_that_fails_is_told_and_tried_again() {
-    let disk = ModelFolder::default();
+    let disk = SimulatedFolder::default();
     let files = disk.files();
     let (mut spool, _) = opened(&files, Track::Audio, 1 << 20);
     spool.push(picture(0, 1, 100));

@@ -4,7 +4,8 @@ use protocol::control::{Event, EventKind};
 use protocol::{UnitRange, UnitRanges};
 
 use super::super::files::Folder;
-use super::model::ModelFolder;
+use super::super::logs::Logs;
+use super::super::simulated::SimulatedFolder;
 use super::*;
 use crate::spool::{Note, Spool as _};
 
@@ -59,7 +60,7 @@ fn what_was_pushed_and_noted_is_found_by_the_next_program() {
 
 #[test]
 fn a_segment_whose_units_are_all_forgotten_is_removed() {
-    let disk = ModelFolder::default();
+    let disk = SimulatedFolder::default();
     let (mut spool, _) = opened(&disk.files(), Track::Video, 1 << 20);
     for number in 0..200 {
         spool.push(picture(number, 30, 1_000));
@@ -76,7 +77,7 @@ fn a_segment_whose_units_are_all_forgotten_is_removed() {
 
 #[test]
 fn old_units_come_from_the_files_and_memory_stays_small() {
-    let disk = ModelFolder::default();
+    let disk = SimulatedFolder::default();
     let (mut spool, _) = opened(&disk.files(), Track::Video, CAPACITY_BYTES);
     for number in 0..900 {
         spool.push(picture(number, 30, 10_000));
@@ -96,7 +97,7 @@ fn old_units_come_from_the_files_and_memory_stays_small() {
 
 #[test]
 fn a_unit_that_cannot_be_read_again_is_given_up_and_told() {
-    let disk = ModelFolder::default();
+    let disk = SimulatedFolder::default();
     let (mut spool, _) = opened(&disk.files(), Track::Video, CAPACITY_BYTES);
     for number in 0..900 {
         spool.push(picture(number, 30, 10_000));
@@ -119,7 +120,7 @@ fn a_unit_that_cannot_be_read_again_is_given_up_and_told() {
 
 #[test]
 fn damaged_folders_are_read_as_far_as_they_go() {
-    type Harm = fn(&ModelFolder);
+    type Harm = fn(&SimulatedFolder);
     let harms: [(&str, Harm, u64, bool); 7] = [
         ("untouched", |_| {}, 60, false),
         ("a torn end", |disk| disk.edit("video-00000000.units", |b| b.truncate(b.len() - 5)), 59, false),
@@ -130,7 +131,7 @@ fn damaged_folders_are_read_as_far_as_they_go() {
         ("no notes", |disk| disk.edit("video-00000000.notes", |b| b.fill(7)), 60, false),
     ];
     for (name, harm, kept, is_damaged) in harms {
-        let disk = ModelFolder::default();
+        let disk = SimulatedFolder::default();
         let (mut spool, _) = opened(&disk.files(), Track::Video, CAPACITY_BYTES);
         spool.note(Note::Finish { units: 60 });
         for number in 0..60 {
@@ -146,12 +147,40 @@ fn damaged_folders_are_read_as_far_as_they_go() {
     }
 }
 
+#[test]
+fn units_whose_codec_parameters_are_gone_are_not_sent_with_others() {
+    let disk = SimulatedFolder::default();
+    let (mut spool, _) = opened(&disk.files(), Track::Audio, CAPACITY_BYTES);
+    spool.note(opus());
+    (0..10).for_each(|number| drop(spool.push(picture(number, 1, 100))));
+    let whole = disk.files().read("audio-00000000.notes").unwrap().len();
+    let other = CodecParameters::Opus { channels: 2, pre_skip_48k: 312 };
+    spool.note(Note::Params(Params { from_unit: 10, parameters: other }));
+    (10..20).for_each(|number| drop(spool.push(picture(number, 1, 100))));
+    let (_, found) = opened(&disk.files(), Track::Audio, CAPACITY_BYTES);
+    assert_eq!((found.index.held().count(), found.params.len()), (20, 2));
+    disk.edit("audio-00000000.notes", |bytes| bytes.truncate(whole));
+    let (spool, _) = opened(&disk.files(), Track::Audio, CAPACITY_BYTES);
+    assert_eq!(spool.held().to_string(), "0–9");
+}
+
+#[test]
+fn what_a_dead_program_has_written_is_durable_once_another_has_opened_it() {
+    let disk = SimulatedFolder::default();
+    let (mut spool, _) = opened(&disk.files(), Track::Audio, CAPACITY_BYTES);
+    (0..10).for_each(|number| drop(spool.push(picture(number, 1, 100))));
+    drop(spool);
+    Logs::reopen(disk.files(), &[Track::Audio], None).unwrap();
+    let (spool, _) = opened(&disk.after_power_cut(|| false).files(), Track::Audio, CAPACITY_BYTES);
+    assert_eq!(spool.held().count(), 10);
+}
+
 proptest! {
     #[test]
     fn what_is_held_is_what_was_pushed_less_what_was_forgotten_however_the_last_file_is_cut(
         steps in prop::collection::vec((0u8..6, 0u64..150, 0u64..30, 1usize..600), 1..150), cut in any::<prop::sample::Index>(),
     ) {
-        let disk = ModelFolder::default();
+        let disk = SimulatedFolder::default();
         let (mut spool, _) = opened(&disk.files(), Track::Video, 1 << 20);
         let (mut held, mut next) = (UnitRanges::new(), 0);
         for (kind, first, more, payload_bytes) in steps {
