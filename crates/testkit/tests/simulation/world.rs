@@ -337,6 +337,8 @@ impl World {
         };
         let (track, is_first) = (connection.track, !connection.greeted);
         let is_current = self.publisher.owner(id).is_some();
+        // What comes late may take the present connection's place, or its bandwidth.
+        self.watch.disturbances += u64::from(!is_current);
         let Some(ingests) = &mut self.ingests else { return };
         let (ingest, server_id) = (&mut ingests[track as usize], ConnectionId(id));
         match message {
