@@ -315,9 +315,6 @@ impl TrackIngest {
         if let Some((_, left)) = self.closing.iter_mut().find(|(closing, _)| *closing == id) {
             return left.pop_front();
         }
-        let durable_units = self.stored.durable.count();
-        let finish = self.stored.finish.as_ref().filter(|_| self.stored.is_complete());
-        let finish = finish.map(|finish| (finish.units, finish.digest));
         let connection = self.connection.as_mut().filter(|connection| connection.id == id)?;
         if connection.opening.is_some() {
             return None;
@@ -330,10 +327,13 @@ impl TrackIngest {
             return Some(Transmit::Message(ServerMessage::Ack { durable }));
         }
         if connection.wants_complete
-            && let Some((units, digest)) = finish
+            && self.stored.is_complete()
+            && let Some(finish) = &self.stored.finish
         {
             connection.wants_complete = false;
-            let complete = ServerMessage::Complete { units, durable_units, digest };
+            let durable_units = self.stored.durable.count();
+            let complete =
+                ServerMessage::Complete { units: finish.units, durable_units, digest: finish.digest };
             return Some(Transmit::Message(complete));
         }
         None

@@ -74,6 +74,7 @@ impl World {
         self.watch.disturbances += 1;
         self.watch.died_at = self.now;
         self.ingests = None;
+        self.heard.clear();
         for (disk, made) in self.disks.iter_mut().zip(&self.made) {
             disk.crash(&mut self.rng, self.now, made);
         }

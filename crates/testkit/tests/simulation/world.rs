@@ -80,6 +80,8 @@ pub(crate) struct World {
     pub(crate) network: Network,
     next_connection: u64,
     pub(crate) connections: BTreeMap<u64, Connection>,
+    /// Those whose hello has reached the server: only they are told anything.
+    pub(crate) heard: Vec<(u64, Track)>,
     /// None while the server is dead.
     pub(crate) ingests: Option<[TrackIngest; 2]>,
     pub(crate) disks: [Disk; 2],
@@ -118,6 +120,7 @@ impl World {
             network: Network::new(scenario.weather.clone()),
             next_connection: 0,
             connections: BTreeMap::new(),
+            heard: Vec::new(),
             ingests: Some(new_ingests(&disks)),
             disks,
             watch: Watch::default(),
@@ -344,6 +347,7 @@ impl World {
         match message {
             Up::Text(text) if is_first => {
                 connection.greeted = true;
+                self.heard.push((id, track));
                 let Ok(PublisherMessage::Hello(hello)) = PublisherMessage::parse(&text) else {
                     panic!("invariant: hello comes first, not {text}");
                 };
@@ -467,9 +471,8 @@ impl World {
                 }
             }
         }
-        let ids: Vec<(u64, Track)> =
-            self.connections.iter().map(|(id, connection)| (*id, connection.track)).collect();
-        for (id, track) in ids {
+        for at in 0..self.heard.len() {
+            let (id, track) = self.heard[at];
             while let Some(transmit) = self
                 .ingests
                 .as_mut()
