@@ -80,7 +80,7 @@ impl Model {
                 self.make_frame();
             }
             self.carry(path_bps);
-            if self.now.as_millis() % READ_EVERY.as_millis() == 0 {
+            if self.now.as_millis().is_multiple_of(READ_EVERY.as_millis()) {
                 samples.push(self.read(path_bps));
             }
         }
@@ -91,7 +91,7 @@ impl Model {
         self.frame_at += Duration::from_secs(1) / self.settings.fps;
         let target = self.controller.target();
         self.frame += 1;
-        if self.frame % u64::from(target.thinning) != 0 {
+        if !self.frame.is_multiple_of(u64::from(target.thinning)) {
             return;
         }
         let fps = f64::from(self.settings.fps) / f64::from(target.thinning);

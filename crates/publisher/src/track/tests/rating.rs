@@ -19,7 +19,9 @@ fn play(rig: &mut Rig, seconds: u64, path_bytes: usize) -> Vec<Target> {
         rig.now += ms(20);
         let number = rig.now.as_millis() as u64 / 20;
         let payload = Bytes::from(vec![0; UNIT_BYTES]);
-        rig.machine.push(rig.now, Unit { key: number % 10 == 0, payload, ..unit(number - 1) }).unwrap();
+        rig.machine
+            .push(rig.now, Unit { key: number.is_multiple_of(10), payload, ..unit(number - 1) })
+            .unwrap();
         queue.extend(rig.messages());
         room = (room + path_bytes).min(path_bytes.max(20 * UNIT_BYTES));
         while let Some(message) = queue.front() {
