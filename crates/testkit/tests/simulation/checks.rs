@@ -64,8 +64,10 @@ impl World {
     pub(crate) fn check_patience(&self) {
         let made_bytes: u64 =
             self.made.iter().flat_map(|made| &made.units).map(|unit| unit.payload.len() as u64 + 200).sum();
-        let rate = self.network.weather.rate_at(Duration::MAX);
-        let sending = Duration::from_secs_f64(4.0 * made_bytes as f64 / rate as f64);
+        // Behind a queue that takes no more, the smallest window of 16 KiB a round trip is all that is sure.
+        let round_trip = 2.0 * self.scenario.weather.latency.as_secs_f64();
+        let rate = (self.network.weather.rate_at(Duration::MAX) as f64).min(16_384.0 / round_trip);
+        let sending = Duration::from_secs_f64(4.0 * made_bytes as f64 / rate);
         let quiet_from = self.scenario.quiet_from.max(self.watch.died_at);
         let patience = sending + 100 * self.scenario.weather.latency + Duration::from_secs(300);
         if self.now > quiet_from + patience {

@@ -34,6 +34,8 @@ pub(crate) struct Publisher {
     pub(crate) synced: [Synced; 2],
     /// By track: units below are left by whatever death there was.
     pub(crate) safe_units: [Option<u64>; 2],
+    /// Every write and sync fails now.
+    pub(crate) disk_fails: bool,
     /// By track: acknowledged units that a later program vouches for, all that are if nobody has died.
     pub(crate) vouched: [Option<UnitRanges>; 2],
     identity: Identity,
@@ -82,6 +84,7 @@ impl Publisher {
             program,
             synced: Default::default(),
             safe_units: [None; 2],
+            disk_fails: false,
             vouched: [None, None],
             identity,
             fault,
@@ -143,8 +146,9 @@ impl Publisher {
             SimulatedSpool::recover(&self.folder, &self.identity, pace, rng.u64(..)).unwrap();
         let mut sides = machines.into_iter().map(|(_, machine)| Side { machine, current: None });
         let sides = [sides.next().unwrap(), sides.next().unwrap()];
-        // What the dead program wrote is made durable before anything is made of it.
-        for (at, (side, synced)) in sides.iter().zip(&mut self.synced).enumerate() {
+        // What the dead program wrote is made durable before anything is made of it, by a disk that does.
+        let synced = self.synced.iter_mut().filter(|_| !self.disk_fails);
+        for (at, (side, synced)) in sides.iter().zip(synced).enumerate() {
             let acknowledged = self.vouched[at].clone().unwrap_or_default();
             *synced = Synced { units: side.machine.status().counters.units, acknowledged };
         }

@@ -195,6 +195,7 @@ impl World {
             Event::Trouble(trouble) => {
                 self.publisher.folder.set_free_bytes((trouble == Some(true)).then_some(3_000));
                 let error = (trouble == Some(false)).then_some(std::io::ErrorKind::Other);
+                self.publisher.disk_fails = error.is_some();
                 self.publisher.folder.fail_writes(error);
             }
             Event::Reset => self.reset(),
