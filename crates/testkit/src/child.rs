@@ -250,6 +250,18 @@ impl Server {
     }
 }
 
+/// `longtake-ingest check` finds nothing wrong in a server's folder.
+///
+/// # Errors
+/// When it does; with what it said.
+pub fn check_files(folder: &Path) -> Result<()> {
+    let folder = folder.to_str().context("test folders have plain names")?;
+    let mut check = Running::start("longtake-ingest", &["check", "--data-dir", folder], &[])?;
+    let status = check.wait(PATIENCE)?;
+    ensure!(status.success(), "check found something:\n{}", check.output());
+    Ok(())
+}
+
 /// Asks again and again until there is an answer or the time is up.
 pub fn wait_until<T>(longest: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     let started = Instant::now();

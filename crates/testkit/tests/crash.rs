@@ -1,6 +1,6 @@
 //! The server is killed without warning, again and again, while publishers stream to it.
 //!
-//! `LONGTAKE_CRASH_ROUNDS=n` sets how often (`cargo xtask torture` runs 50), `LONGTAKE_SEED=n` when.
+//! `LONGTAKE_CRASH_ROUNDS=n` sets how often (`cargo xtask torture` runs 200), `LONGTAKE_SEED=n` when.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -13,7 +13,7 @@ use protocol::api::{Session, SessionStatus};
 use protocol::{SessionId, Track};
 use rustix::process::Signal;
 use serde_json::Value;
-use testkit::child::{PATIENCE, Running, Server, free_port, wait_until};
+use testkit::child::{PATIENCE, Running, Server, check_files, free_port, wait_until};
 use testkit::ffmpeg;
 use testkit::network::between;
 
@@ -77,14 +77,6 @@ fn check_session(server: &Server, publisher: &Publisher, before: [u64; 2], folde
         fs::write(&file, server.api.recording(publisher.session)?)?;
         ffmpeg::decode_silently(&file)?;
     }
-    Ok(())
-}
-
-fn check_files(folder: &Path) -> Result<()> {
-    let folder = folder.to_str().context("test folders have plain names")?;
-    let mut check = Running::start("longtake-ingest", &["check", "--data-dir", folder], &[])?;
-    let status = check.wait(PATIENCE)?;
-    ensure!(status.success(), "check found something:\n{}", check.output());
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use protocol::{SessionId, Track};
 use publisher::spool::disk;
 use rustix::process::Signal;
 use serde_json::Value;
-use testkit::child::{PATIENCE, Running, SPOOL, Server, free_port, wait_until};
+use testkit::child::{PATIENCE, Running, SPOOL, Server, check_files, free_port, wait_until};
 use testkit::ffmpeg;
 use testkit::network::between;
 
@@ -208,9 +208,7 @@ fn kills_of_publisher_and_server_lose_nothing_that_the_encoders_made() -> Result
     }
     ensure!(sent_after_the_kill > 0, "the kills have left something to resume");
     server.process.kill()?;
-    let data_dir = folder.path().to_str().context("test folders have plain names")?;
-    let mut check = Running::start("longtake-ingest", &["check", "--data-dir", data_dir], &[])?;
-    ensure!(check.wait(PATIENCE)?.success(), "check found something:\n{}", check.output());
+    check_files(folder.path())?;
     println!("{rounds} kills, {sent_after_the_kill} units were left behind, nothing lost");
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use protocol::api::{Session, SessionStatus};
-use testkit::child::{Running, Server, free_port};
+use testkit::child::{Running, Server, check_files, free_port};
 use testkit::ffmpeg::{self, Packet};
 use testkit::http::recording_path;
 
@@ -110,10 +110,5 @@ fn a_minute_is_recorded_whole_in_sync_and_playable_from_anywhere() -> Result<()>
     let last_flash = flashes.last().unwrap();
     assert!(*last_flash > SECONDS as f64 - 2.0 - 1.0 / FPS, "flashes go on to the end: {last_flash}");
 
-    let check =
-        Running::start("longtake-ingest", &["check", "--data-dir", folder.path().to_str().unwrap()], &[]);
-    let mut check = check?;
-    let status = check.wait(Duration::from_secs(60))?;
-    assert!(status.success(), "{}", check.output());
-    Ok(())
+    check_files(folder.path())
 }

@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use media::mp4::{Contents, StoredUnit, read_recording};
 use protocol::api::{ServerKey, Session};
 use protocol::{SessionId, Track};
-use testkit::child::{Running, Server, free_port};
+use testkit::child::{Running, Server, check_files, free_port};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -112,8 +112,5 @@ fn a_recording_is_verified_and_what_is_wrong_with_a_file_is_named() -> Result<()
     ensure!(verify(&[file])?.0 == Some(2));
     ensure!(verify(&["http://127.0.0.1:1/elsewhere"])?.0 == Some(2));
 
-    let data = folder.path().join("server");
-    let mut check = Running::start("longtake-ingest", &["check", "--data-dir", data.to_str().unwrap()], &[])?;
-    ensure!(check.wait(PATIENCE)?.success(), "{}", check.output());
-    Ok(())
+    check_files(&folder.path().join("server"))
 }

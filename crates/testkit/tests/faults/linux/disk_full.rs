@@ -7,10 +7,10 @@ use anyhow::{Context, Result, ensure};
 use protocol::SessionId;
 use rustix::process::Signal;
 use serde_json::Value;
-use testkit::child::{PATIENCE, Running, SPOOL, Server, free_port, wait_until};
+use testkit::child::{PATIENCE, Running, SPOOL, Server, check_files, free_port, wait_until};
 
 use super::small_disk::SmallDisk;
-use super::{as_root, check_files, check_recording};
+use super::{as_root, check_recording};
 
 /// What the programs find free at first: some seconds of a session.
 const LEFT_BYTES: u64 = 1_500_000;

@@ -10,11 +10,11 @@ use protocol::api::{SessionStatus, TrackState};
 use protocol::{SessionId, Track};
 use rustix::process::Signal;
 use serde_json::Value;
-use testkit::child::{PATIENCE, Running, SPOOL, Server, free_port, wait_until};
+use testkit::child::{PATIENCE, Running, SPOOL, Server, check_files, free_port, wait_until};
 use testkit::network::between;
 
 use super::forgetful::ForgetfulDisk;
-use super::{as_root, check_files, check_recording, number, plays};
+use super::{as_root, check_recording, number, plays};
 
 const ROUNDS: u64 = 4;
 /// With both tracks of each, commits of few files and of many: the server syncs them in different ways.
