@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -16,6 +16,9 @@ use crate::http::Api;
 
 /// How long a test waits for a program to do something before it fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long the last lines of a program that has ended may take to be read.
+const OUTPUT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where `longtake` keeps what the server does not have.
 pub const SPOOL: &str = "LONGTAKE_SPOOL";
@@ -65,6 +68,7 @@ pub struct Running {
     child: Child,
     name: String,
     output: Arc<Mutex<String>>,
+    readers: Vec<JoinHandle<()>>,
     /// Where a publisher keeps what the server does not have, unless the test says otherwise: never among the user's.
     _spool: Option<TempDir>,
 }
@@ -118,11 +122,12 @@ impl Running {
             child.stdout.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>),
             child.stderr.take().map(|pipe| Box::new(pipe) as Box<dyn Read + Send>),
         ];
+        let mut readers = Vec::new();
         for pipe in pipes.into_iter().flatten() {
             let kept = Arc::clone(&output);
-            thread::spawn(move || keep_lines(pipe, &kept));
+            readers.push(thread::spawn(move || keep_lines(pipe, &kept)));
         }
-        Ok(Self { child, name: name.to_owned(), output, _spool: spool })
+        Ok(Self { child, name: name.to_owned(), output, readers, _spool: spool })
     }
 
     /// What the program has printed so far, both streams.
@@ -172,14 +177,19 @@ impl Running {
         }
     }
 
-    /// Waits until the program ends by itself.
+    /// Waits until the program ends by itself, and until everything that it printed is there to read.
     ///
     /// # Errors
     /// When it has not ended in time; it is killed then.
     pub fn wait(&mut self, longest: Duration) -> Result<ExitStatus> {
         let ended = wait_until(longest, || self.child.try_wait().ok().flatten());
         match ended {
-            Some(status) => Ok(status),
+            Some(status) => {
+                // Programs that it started may hold its output open: they are not waited for.
+                let is_read = || self.readers.iter().all(JoinHandle::is_finished).then_some(());
+                wait_until(OUTPUT_PATIENCE, is_read);
+                Ok(status)
+            }
             None => {
                 self.kill()?;
                 bail!("{} did not end within {longest:?}; it said:\n{}", self.name, self.output())
