@@ -62,15 +62,19 @@ impl World {
 
     /// It always completes when the network stays up and nobody dies any more.
     pub(crate) fn check_patience(&self) {
+        let quiet_from = self.scenario.quiet_from.max(self.watch.died_at);
+        let patience = 100 * self.scenario.weather.latency + Duration::from_secs(300);
+        // Most of the time that says it, without a count of what is to be sent.
+        if self.now <= quiet_from + patience {
+            return;
+        }
         let made_bytes: u64 =
             self.made.iter().flat_map(|made| &made.units).map(|unit| unit.payload.len() as u64 + 200).sum();
         // Behind a queue that takes no more, the smallest window of 16 KiB a round trip is all that is sure.
         let round_trip = 2.0 * self.scenario.weather.latency.as_secs_f64();
         let rate = (self.network.weather.rate_at(Duration::MAX) as f64).min(16_384.0 / round_trip);
         let sending = Duration::from_secs_f64(4.0 * made_bytes as f64 / rate);
-        let quiet_from = self.scenario.quiet_from.max(self.watch.died_at);
-        let patience = sending + 100 * self.scenario.weather.latency + Duration::from_secs(300);
-        if self.now > quiet_from + patience {
+        if self.now > quiet_from + patience + sending {
             let sides = self.publisher.program.iter().flat_map(|program| &program.sides);
             let statuses: Vec<_> = sides.map(|side| side.machine.status()).collect();
             panic!("invariant: it completes, {:?} after {quiet_from:?}: {statuses:#?}", self.now);
