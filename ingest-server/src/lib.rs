@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! listener ─▶ http ─▶ ingest::socket ─▶ ingest::TrackIngest ─▶ recorder ─▶ store, then database ─▶ ack
+//!               │                              └───▶ fanout ─▶ viewers
 //!               └───▶ playback ◀─────────────────────────────────────────── store and database
 //! ```
 //!
@@ -13,6 +14,7 @@ pub mod check;
 mod clock;
 pub mod config;
 pub mod database;
+mod fanout;
 mod http;
 pub mod ingest;
 mod listener;
@@ -26,5 +28,6 @@ pub mod sessions;
 mod stop;
 pub mod store;
 
+pub use fanout::LiveUnit;
 pub use listener::TlsError;
 pub use server::{Server, StartError};

@@ -19,6 +19,7 @@ mod ids;
 pub mod limits;
 pub mod pairing;
 mod ranges;
+pub mod room;
 mod secret;
 mod track;
 pub mod unit;

@@ -286,6 +286,11 @@ impl Driver<'_> {
         }
         self.undurable_bytes = ingest.undurable_bytes();
         self.deadline = ingest.poll_timeout();
+        let live = ingest.take_live();
+        drop(ingest);
+        if !live.is_empty() {
+            self.attached.session.publish(self.attached.track, live);
+        }
     }
 
     fn is_settled(&self) -> bool {

@@ -18,6 +18,8 @@ use super::record::{PartRecord, Record, StoredTrack, Ticket};
 
 #[path = "track_ending.rs"]
 mod ending;
+#[path = "track_live.rs"]
+mod live;
 
 /// Names one connection of a track. The caller never uses one twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,7 +64,7 @@ const RECORD_OVERHEAD_BYTES: u64 = 1_024;
 /// Invariant: `received` is the union of the durable units, of those in records whose outcome is not known, and
 /// of those that the lanes hold. A unit is acknowledged only after [`Self::recorded`] has said that it is durable.
 ///
-/// After any input, drain [`Self::poll_record`] and each connection's [`Self::poll_transmit`], and ask
+/// After any input, drain [`Self::poll_record`], [`Self::take_live`] and each connection's [`Self::poll_transmit`], and ask
 /// [`Self::poll_timeout`] when to call [`Self::tick`].
 #[derive(Debug)]
 pub struct TrackIngest {
@@ -80,6 +82,7 @@ pub struct TrackIngest {
     records: VecDeque<(Ticket, Record)>,
     connection: Option<Connection>,
     closing: Vec<(ConnectionId, VecDeque<Transmit>)>,
+    live: live::Live,
     counters: Counters,
 }
 
@@ -156,6 +159,7 @@ impl TrackIngest {
             records: VecDeque::new(),
             connection: None,
             closing: Vec::new(),
+            live: live::Live::default(),
             counters: Counters::default(),
         }
     }
@@ -216,6 +220,7 @@ impl TrackIngest {
         if !self.heard(now, id) {
             return;
         }
+        self.forget_live();
         if let Some(connection) = &mut self.connection {
             connection.is_early |= connection.opening.is_some();
         }
@@ -426,7 +431,9 @@ impl TrackIngest {
         if self.received.as_slice().len() > MAX_RANGES {
             return Err(ErrorBody::new(ErrorCode::UnitOutOfRange, "the track has too many gaps"));
         }
-        if self.highest.is_none_or(|highest| unit.number > highest.number) {
+        let is_newest = self.highest.is_none_or(|highest| unit.number > highest.number);
+        self.keep_live(&unit, is_newest, params_index);
+        if is_newest {
             let pts_90k = unit.pts_90k;
             self.highest = Some(Highest { number: unit.number, earliest_90k: pts_90k, latest_90k: pts_90k });
         }
@@ -508,6 +515,7 @@ impl TrackIngest {
             limits: self.settings.limits.clone(),
             server_unix_ms: connection.server_unix_ms,
         }));
+        self.push_viewers();
     }
 
     /// A record failed: its units have to come again. A publisher that still waits for `welcome` learns from that

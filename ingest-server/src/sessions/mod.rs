@@ -1,5 +1,6 @@
 //! The sessions that the server holds in memory: those with a publisher, and those whose publisher may come back.
 
+mod changes;
 mod lifecycle;
 mod registry;
 mod session;

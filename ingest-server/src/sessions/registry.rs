@@ -2,22 +2,23 @@
 //!
 //! It is asked when a track opens and when somebody looks; never on the way of a unit.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use protocol::SessionId;
 use protocol::api::{Session, SessionStatus};
 use protocol::certificate::{PublicKey, Signed};
 use protocol::control::Hello;
 use protocol::error::{ErrorBody, ErrorCode};
+use protocol::{RoomName, SessionId};
 use sha2::{Digest as _, Sha256};
 use signing::SigningKey;
 use subtle::ConstantTimeEq as _;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use super::changes::Changes;
 use super::session::{Attached, LiveSession, view_stored};
 use crate::certificate::issue;
 use crate::clock::Clock;
@@ -53,7 +54,7 @@ pub(crate) struct Sessions {
     jobs: mpsc::Sender<Job>,
     key: Arc<SigningKey>,
     clock: Clock,
-    changed: Arc<Notify>,
+    changes: Arc<Changes>,
     next_connection: AtomicU64,
 }
 
@@ -88,7 +89,7 @@ impl Sessions {
             jobs,
             key,
             clock,
-            changed: Arc::default(),
+            changes: Arc::default(),
             next_connection: AtomicU64::new(0),
         }
     }
@@ -101,6 +102,24 @@ impl Sessions {
         self.live().get(&id).cloned()
     }
 
+    /// The sessions in memory that are in a room, oldest first.
+    pub(crate) fn in_room(&self, room: &RoomName) -> Vec<Arc<LiveSession>> {
+        let mut found: Vec<_> =
+            self.live().values().filter(|session| session.info.room == *room).cloned().collect();
+        found.sort_by_key(|session| (session.info.started_unix_ms, session.info.id));
+        found
+    }
+
+    /// The rooms of the sessions in memory.
+    pub(crate) fn rooms(&self) -> BTreeSet<RoomName> {
+        self.live().values().map(|session| session.info.room.clone()).collect()
+    }
+
+    /// Changes when a session comes, changes its status or connections, or goes.
+    pub(crate) fn news(&self) -> watch::Receiver<u64> {
+        self.changes.sessions.subscribe()
+    }
+
     /// Puts sessions that the start-up recovery found interrupted under care.
     pub(crate) fn adopt(&self, sessions: Vec<StoredSession>) {
         let mut live = self.live();
@@ -111,7 +130,7 @@ impl Sessions {
 
     fn make_live(&self, stored: StoredSession) -> LiveSession {
         let SessionsConfig { track, abandon_after, .. } = &self.config;
-        LiveSession::new(stored, track, *abandon_after, self.clock, Arc::clone(&self.changed))
+        LiveSession::new(stored, track, *abandon_after, self.clock, Arc::clone(&self.changes))
     }
 
     /// Attaches a connection to the session and track of its hello.
@@ -182,7 +201,7 @@ impl Sessions {
         let mut unsaved = HashMap::new();
         loop {
             tokio::select! {
-                () = self.changed.notified() => {}
+                () = self.changes.settled.notified() => {}
                 () = tokio::time::sleep(CARE_INTERVAL) => {}
                 () = stop.wait() => return,
             }
@@ -202,6 +221,7 @@ impl Sessions {
         for session in sessions {
             let id = session.info.id;
             if let Some(status) = session.observe(self.clock.now()) {
+                self.changes.announce();
                 // The line of the hello has said already that a session is active.
                 if status != SessionStatus::Active {
                     log::status(id, status, &session.stored_tracks());
@@ -241,8 +261,16 @@ impl Sessions {
         }
         let _gate = self.gate.lock().await;
         self.live().retain(|id, session| {
-            !has_ended(session) || unsaved.contains_key(id) || session.is_connected() || !session.is_settled()
+            let stays = !has_ended(session)
+                || unsaved.contains_key(id)
+                || session.is_connected()
+                || !session.is_settled();
+            if !stays {
+                session.end_fanout();
+            }
+            stays
         });
+        self.changes.announce();
     }
 
     /// What certificates are checked with.
@@ -299,6 +327,8 @@ impl Sessions {
                 return Err(DeleteError::Active);
             }
             self.live().remove(&id);
+            session.end_fanout();
+            self.changes.announce();
         }
         // Rows first: files without rows are removed at the next start, rows without files would be a loss.
         if !self.database.delete(id, self.clock.unix_ms()).await? {

@@ -7,11 +7,13 @@ use std::time::Duration;
 use protocol::Track;
 use protocol::api::{Session, SessionStatus, TrackState};
 use protocol::error::ErrorBody;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
+use super::changes::Changes;
 use super::lifecycle::{Facts, Lifecycle};
 use crate::clock::Clock;
 use crate::database::{SessionInfo, StoredSession};
+use crate::fanout::{Fanout, LiveUnit, Subscription};
 use crate::ingest::{ConnectionId, StoredTrack, Ticket, TrackIngest, TrackSettings};
 use crate::recorder::Recorded;
 
@@ -22,8 +24,7 @@ pub(crate) struct LiveSession {
     lifecycle: Mutex<Lifecycle>,
     last_activity_unix_ms: AtomicU64,
     clock: Clock,
-    /// Wakes the caretaker, who looks at every session's facts.
-    changed: Arc<Notify>,
+    changes: Arc<Changes>,
 }
 
 struct LiveTrack {
@@ -31,6 +32,7 @@ struct LiveTrack {
     ingest: Mutex<TrackIngest>,
     /// Wakes the track's connections.
     news: watch::Sender<()>,
+    fanout: Arc<Fanout>,
 }
 
 /// A connection's hold on its track.
@@ -47,13 +49,13 @@ impl LiveSession {
         settings: &TrackSettings,
         abandon_after: Duration,
         clock: Clock,
-        changed: Arc<Notify>,
+        changes: Arc<Changes>,
     ) -> Self {
         let track = |track: Track| {
             let found = stored.tracks.iter().find(|(of, _)| *of == track);
             let stored = found.map(|(_, stored)| stored.clone()).unwrap_or_default();
             let ingest = Mutex::new(TrackIngest::new(track, settings.clone(), stored));
-            LiveTrack { ingest, news: watch::channel(()).0 }
+            LiveTrack { ingest, news: watch::channel(()).0, fanout: Arc::new(Fanout::new(track)) }
         };
         Self {
             tracks: Track::ALL.map(track),
@@ -61,7 +63,7 @@ impl LiveSession {
             last_activity_unix_ms: AtomicU64::new(stored.last_activity_unix_ms),
             info: Arc::new(stored.info),
             clock,
-            changed,
+            changes,
         }
     }
 
@@ -79,10 +81,48 @@ impl LiveSession {
         self.live(track).news.subscribe()
     }
 
-    /// Wakes the track's connections and the caretaker.
+    /// Gives units to those who watch the track.
+    pub(crate) fn publish(&self, track: Track, units: Vec<LiveUnit>) {
+        self.live(track).fanout.publish(units);
+    }
+
+    /// Reads along with a track. Where there is nothing to begin with, its publisher is asked for an IDR picture.
+    pub(crate) fn subscribe(&self, track: Track) -> Subscription {
+        let fanout = &self.live(track).fanout;
+        let subscription = fanout.subscribe();
+        if !fanout.can_be_joined() {
+            self.request_key();
+        }
+        subscription
+    }
+
+    /// Asks the publisher for an IDR picture, if it was not asked just now.
+    pub(crate) fn request_key(&self) {
+        if self.ingest(Track::Video).request_key(self.clock.now()) {
+            self.live(Track::Video).news.send_replace(());
+        }
+    }
+
+    /// Tells the publisher how many watch.
+    pub(crate) fn tell_viewers(&self, count: u32) {
+        for track in Track::ALL {
+            self.ingest(track).tell_viewers(count);
+            self.live(track).news.send_replace(());
+        }
+    }
+
+    /// The session leaves memory: who watches it sees its end.
+    pub(crate) fn end_fanout(&self) {
+        for track in Track::ALL {
+            self.live(track).fanout.end();
+        }
+    }
+
+    /// Wakes the track's connections, the caretaker and the rooms: a connection came or went.
     pub(crate) fn announce(&self, track: Track) {
         self.live(track).news.send_replace(());
-        self.changed.notify_one();
+        self.changes.settled.notify_one();
+        self.changes.announce();
     }
 
     pub(crate) fn heard_now(&self) {
@@ -185,7 +225,7 @@ impl Recorded for LiveSession {
         }
         drop(ingest);
         self.live(track).news.send_replace(());
-        self.changed.notify_one();
+        self.changes.settled.notify_one();
     }
 }
 

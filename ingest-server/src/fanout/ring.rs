@@ -1,0 +1,271 @@
+//! The newest units of one track, for viewers who each read at their own pace. Pure.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use protocol::Track;
+use protocol::codec::CodecParameters;
+use protocol::unit::Unit;
+
+/// Units that a ring holds at the most: half a minute of pictures at 30 a second, 20 s of sound.
+pub(crate) const RING_UNITS: usize = 1_024;
+/// Payload bytes that a ring holds at the most: two groups of pictures of 2 s at 16 Mbit/s.
+pub(crate) const RING_BYTES: usize = 8 * 1024 * 1024;
+/// Groups of pictures that are kept: the one in progress, which viewers join, and the one before it, for those who are
+/// a little late.
+const GROUPS: usize = 2;
+/// Packets of sound that are kept: as long as two groups of pictures usually last.
+const SOUND_UNITS: usize = 200;
+
+/// A unit on its way to viewers, and what decodes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveUnit {
+    /// The unit.
+    pub unit: Unit,
+    /// The parameters that decode it.
+    pub parameters: Arc<CodecParameters>,
+}
+
+/// What a reader gets.
+#[derive(Debug, Clone)]
+pub(crate) struct Delivery {
+    pub(crate) live: Arc<LiveUnit>,
+    /// Whether units between the last delivery and this one are not delivered: a picture then is an IDR.
+    pub(crate) has_skipped: bool,
+}
+
+/// Where a reader stands: the place of the next unit that it gets, and the number that this unit has if nothing is
+/// missing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    place: u64,
+    follows: Option<u64>,
+}
+
+/// The newest units. Capacity: [`RING_UNITS`], [`RING_BYTES`] and what the constants above say; the oldest go first.
+///
+/// Invariant of a ring of pictures: it starts with an IDR picture, and each picture but an IDR follows the one before
+/// it. So a reader may start at any IDR, and go on from any place.
+#[derive(Debug)]
+pub(crate) struct Ring {
+    track: Track,
+    units: VecDeque<Arc<LiveUnit>>,
+    /// The place of the first unit that is held; places count all units that were ever held.
+    first_place: u64,
+    /// The places of the IDR pictures that are held.
+    keys: VecDeque<u64>,
+    bytes: usize,
+}
+
+impl Ring {
+    pub(crate) const fn new(track: Track) -> Self {
+        Self { track, units: VecDeque::new(), first_place: 0, keys: VecDeque::new(), bytes: 0 }
+    }
+
+    /// Takes the next unit. Says whether it was taken: a picture that follows nothing that is held cannot be decoded.
+    pub(crate) fn push(&mut self, live: LiveUnit) -> bool {
+        let newest = self.units.back().map(|held| held.unit.number);
+        if newest.is_some_and(|newest| live.unit.number <= newest) {
+            return false;
+        }
+        if self.track == Track::Video {
+            if live.unit.key {
+                self.keys.push_back(self.next_place());
+            } else if newest.is_none_or(|newest| newest + 1 != live.unit.number) {
+                return false;
+            }
+        }
+        self.bytes += live.unit.payload.len();
+        self.units.push_back(Arc::new(live));
+        self.shrink();
+        true
+    }
+
+    /// The next delivery for a reader, whose cursor moves on.
+    ///
+    /// A reader that is further behind than what is held goes on at the newest place where it can.
+    pub(crate) fn read(&self, cursor: &mut Cursor) -> Option<Delivery> {
+        if cursor.place < self.first_place || cursor.follows.is_none() {
+            cursor.place = self.entry()?.max(cursor.place);
+        }
+        let live = self.units.get((cursor.place - self.first_place) as usize)?;
+        let has_skipped = cursor.follows.is_some_and(|number| number != live.unit.number);
+        *cursor = Cursor { place: cursor.place + 1, follows: Some(live.unit.number + 1) };
+        Some(Delivery { live: Arc::clone(live), has_skipped })
+    }
+
+    /// Whether a reader who comes now has something to start with.
+    pub(crate) fn can_be_joined(&self) -> bool {
+        self.entry().is_some_and(|place| place < self.next_place())
+    }
+
+    /// Forgets everything: who reads on starts anew with what comes.
+    pub(crate) fn clear(&mut self) {
+        self.first_place = self.next_place();
+        self.units.clear();
+        self.keys.clear();
+        self.bytes = 0;
+    }
+
+    /// Where a reader starts: at the newest IDR picture, or with the next packet of sound.
+    fn entry(&self) -> Option<u64> {
+        match self.track {
+            Track::Video => self.keys.back().copied(),
+            Track::Audio => Some(self.next_place().saturating_sub(1).max(self.first_place)),
+        }
+    }
+
+    fn next_place(&self) -> u64 {
+        self.first_place + self.units.len() as u64
+    }
+
+    fn shrink(&mut self) {
+        while self.keys.len() > GROUPS || (self.track == Track::Audio && self.units.len() > SOUND_UNITS) {
+            self.drop_group();
+        }
+        while self.bytes > RING_BYTES || self.units.len() > RING_UNITS {
+            self.drop_group();
+        }
+    }
+
+    /// Drops the first unit, and what needs it: up to the next IDR picture.
+    fn drop_group(&mut self) {
+        self.keys.pop_front();
+        let end = match self.track {
+            Track::Video => self.keys.front().copied().unwrap_or(self.next_place()),
+            Track::Audio => self.first_place + 1,
+        };
+        while self.first_place < end
+            && let Some(unit) = self.units.pop_front()
+        {
+            self.bytes -= unit.unit.payload.len();
+            self.first_place += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use proptest::prelude::*;
+    use protocol::unit::Lane;
+
+    use super::*;
+
+    fn live(number: u64, key: bool, bytes: usize) -> LiveUnit {
+        let unit = Unit {
+            lane: Lane::Live,
+            key,
+            number,
+            pts_90k: number * 3_000,
+            duration_90k: 3_000,
+            capture_us: number * 33_333,
+            payload: Bytes::from(vec![0; bytes]),
+        };
+        LiveUnit { unit, parameters: Arc::new(CodecParameters::Opus { channels: 2, pre_skip_48k: 312 }) }
+    }
+
+    fn ring(track: Track, units: impl IntoIterator<Item = (u64, bool)>) -> Ring {
+        let mut ring = Ring::new(track);
+        for (number, key) in units {
+            ring.push(live(number, key, 10));
+        }
+        ring
+    }
+
+    fn read_all(ring: &Ring, cursor: &mut Cursor) -> Vec<(u64, bool)> {
+        std::iter::from_fn(|| ring.read(cursor)).map(|got| (got.live.unit.number, got.has_skipped)).collect()
+    }
+
+    #[test]
+    fn a_viewer_joins_at_the_newest_idr_picture_and_reads_on() {
+        let mut ring = ring(Track::Video, [(0, true), (1, false), (2, true), (3, false)]);
+        let mut cursor = Cursor::default();
+        assert!(ring.can_be_joined());
+        assert_eq!(read_all(&ring, &mut cursor), [(2, false), (3, false)]);
+        assert_eq!(read_all(&ring, &mut cursor), []);
+        ring.push(live(4, false, 10));
+        ring.push(live(5, true, 10));
+        assert_eq!(read_all(&ring, &mut cursor), [(4, false), (5, false)]);
+    }
+
+    #[test]
+    fn a_viewer_who_is_a_little_late_misses_nothing_and_one_far_behind_goes_on_at_an_idr_picture() {
+        let mut ring = ring(Track::Video, [(0, true), (1, false)]);
+        let (mut late, mut far) = (Cursor::default(), Cursor::default());
+        assert_eq!(read_all(&ring, &mut late).len(), 2);
+        assert_eq!(ring.read(&mut far).unwrap().live.unit.number, 0);
+        for number in 2..9 {
+            ring.push(live(number, number % 3 == 0, 10));
+        }
+        // 3..=8 are held, in two groups.
+        assert_eq!(read_all(&ring, &mut far)[..2], [(6, true), (7, false)]);
+        let mut second = Cursor { place: 4, follows: Some(4) };
+        assert_eq!(read_all(&ring, &mut second)[..2], [(4, false), (5, false)]);
+    }
+
+    #[test]
+    fn pictures_that_cannot_be_decoded_are_not_taken() {
+        let mut ring = ring(Track::Video, [(3, false)]);
+        assert!(!ring.can_be_joined());
+        assert!(ring.push(live(4, true, 10)));
+        assert!(!ring.push(live(4, true, 10)), "twice");
+        assert!(!ring.push(live(6, false, 10)), "5 is missing");
+        assert!(ring.push(live(9, true, 10)));
+        let mut cursor = Cursor { place: 1, follows: Some(5) };
+        assert_eq!(read_all(&ring, &mut cursor), [(9, true)]);
+    }
+
+    #[test]
+    fn sound_is_joined_at_its_newest_packet_and_never_grows() {
+        let mut ring = ring(Track::Audio, (0..1_000).map(|number| (number, false)));
+        assert_eq!(ring.units.len(), SOUND_UNITS);
+        assert_eq!(read_all(&ring, &mut Cursor::default()), [(999, false)]);
+        ring.clear();
+        assert!(!ring.can_be_joined());
+        let mut cursor = Cursor { place: 900, follows: Some(900) };
+        assert_eq!(read_all(&ring, &mut cursor), []);
+        ring.push(live(1_000, false, 10));
+        assert_eq!(read_all(&ring, &mut cursor), [(1_000, true)]);
+    }
+
+    #[test]
+    fn a_group_that_is_too_large_is_given_up_and_the_next_one_is_joined() {
+        let mut ring = Ring::new(Track::Video);
+        ring.push(live(0, true, 10));
+        for number in 1..=5 {
+            ring.push(live(number, false, RING_BYTES / 4));
+        }
+        assert!(!ring.can_be_joined());
+        assert_eq!(ring.bytes, 0);
+        assert!(!ring.push(live(6, false, 10)));
+        assert!(ring.push(live(7, true, 10)));
+        assert!(ring.can_be_joined());
+    }
+
+    proptest! {
+        #[test]
+        fn every_reader_gets_what_can_be_decoded_in_order(
+            steps in prop::collection::vec((0_u8..8, 1_usize..400_000), 1..400),
+        ) {
+            let mut ring = Ring::new(Track::Video);
+            let (mut cursor, mut last, mut number) = (Cursor::default(), None::<u64>, 0);
+            for (kind, bytes) in steps {
+                match kind {
+                    0 => number += 2,
+                    1 | 2 => while let Some(got) = ring.read(&mut cursor) {
+                        let unit = &got.live.unit;
+                        let follows = last.is_some_and(|last| last + 1 == unit.number);
+                        prop_assert!(unit.key || follows, "{last:?} then {}", unit.number);
+                        prop_assert!(last.is_none_or(|last| last < unit.number));
+                        prop_assert_eq!(got.has_skipped, last.is_some() && !follows);
+                        last = Some(unit.number);
+                    },
+                    _ => { ring.push(live(number, kind == 3, bytes)); number += 1; }
+                }
+                prop_assert!(ring.bytes <= RING_BYTES && ring.units.len() <= RING_UNITS);
+                prop_assert_eq!(ring.bytes, ring.units.iter().map(|held| held.unit.payload.len()).sum::<usize>());
+            }
+        }
+    }
+}
