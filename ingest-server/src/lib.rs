@@ -3,6 +3,7 @@
 //! ```text
 //! listener ─▶ http ─▶ ingest::socket ─▶ ingest::TrackIngest ─▶ recorder ─▶ store, then database ─▶ ack
 //!               │                              └───▶ fanout ─▶ viewers
+//!               ├───▶ rooms: who watches, writes and may be there
 //!               └───▶ playback ◀─────────────────────────────────────────── store and database
 //! ```
 //!
@@ -15,6 +16,7 @@ mod clock;
 pub mod config;
 pub mod database;
 mod fanout;
+mod farewell;
 mod http;
 pub mod ingest;
 mod listener;
@@ -23,6 +25,7 @@ pub mod pairing;
 mod playback;
 mod recorder;
 pub mod recovery;
+mod rooms;
 mod server;
 pub mod sessions;
 mod stop;
@@ -30,4 +33,5 @@ pub mod store;
 
 pub use fanout::LiveUnit;
 pub use listener::TlsError;
-pub use server::{Server, StartError};
+pub use rooms::{Ban, RoomLimits};
+pub use server::{Server, StartError, TokenError, make_token};
