@@ -215,8 +215,15 @@ impl Server {
         log::listening(address, tls.is_some(), asks_for_token, &config.data_dir, &key.public());
         let listener =
             Listener { socket, tls, app, bounds, slots: Arc::clone(&slots), clock, stop: stopping.clone() };
-        let running =
-            Running { sessions, rooms, database, recorder, slots, connections: bounds.connections, _lock: lock };
+        let running = Running {
+            sessions,
+            rooms,
+            database,
+            recorder,
+            slots,
+            connections: bounds.connections,
+            _lock: lock,
+        };
         let done = tokio::spawn(running.run(listener, stopping));
         Ok(Self { address, stop, done })
     }

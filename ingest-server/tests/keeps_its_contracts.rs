@@ -212,13 +212,17 @@ async fn database_contract(database: &dyn Database) {
     let listed = database.sessions(page.clone()).await.unwrap();
     assert_eq!(listed.iter().map(|session| session.info.id).collect::<Vec<_>>(), [other, SESSION]);
     assert_eq!(listed[1].tracks[0].1.durable, durable, "totals as of the status");
-    let one = database.sessions(Page { status: Some(SessionStatus::Completed), ..page.clone() }).await.unwrap();
+    let one =
+        database.sessions(Page { status: Some(SessionStatus::Completed), ..page.clone() }).await.unwrap();
     assert_eq!(one.len(), 1);
     for (room, count) in [("studio", 2), ("stage", 0)] {
         let page = Page { room: room.parse().ok(), ..page.clone() };
         assert_eq!(database.sessions(page).await.unwrap().len(), count, "{room}");
     }
-    assert_eq!(database.sessions(Page { before: Some(other), ..page.clone() }).await.unwrap()[0].info.id, SESSION);
+    assert_eq!(
+        database.sessions(Page { before: Some(other), ..page.clone() }).await.unwrap()[0].info.id,
+        SESSION
+    );
     assert_eq!(database.sessions(Page { limit: 1, ..page }).await.unwrap()[0].info.id, other);
 
     // A hello for a complete track leaves the status alone; one for another reopens the session.

@@ -105,7 +105,9 @@ impl Grant {
         let refused = |message: String| Err(ErrorBody::new(ErrorCode::Forbidden, message));
         if self.role < role {
             let (has, needs) = (self.role.name(), role.name());
-            return refused(format!("the token's role is {has}, and this needs {needs}; ask for another token"));
+            return refused(format!(
+                "the token's role is {has}, and this needs {needs}; ask for another token"
+            ));
         }
         match &self.room {
             Some(own) if room != Some(own) => refused(format!("the token is for room {own} only")),
@@ -172,7 +174,8 @@ mod tests {
             let issued = Grant::issued(&request(lasts_s, None), 1_000, latest).ok();
             assert_eq!(issued.and_then(|grant| grant.ends_unix_ms), ends, "{lasts_s:?} {latest:?}");
         }
-        let named = |name: &str| Grant::issued(&request(None, Some(name)), 0, None).ok().map(|grant| grant.name);
+        let named =
+            |name: &str| Grant::issued(&request(None, Some(name)), 0, None).ok().map(|grant| grant.name);
         assert_eq!(named(" Anna\nfrom \u{202e}the stage").as_deref(), Some("Anna from the stage"));
         assert_eq!((named(""), named(&"a".repeat(41))), (None, None));
         let drawn = || Grant::issued(&request(None, None), 0, None).unwrap().name;

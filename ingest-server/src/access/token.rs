@@ -68,7 +68,8 @@ impl TokenKey {
         let mut validation = Validation::new(Algorithm::HS256);
         // The end is checked below, by the time that is given.
         validation.validate_exp = false;
-        let claims = decode::<Claims>(token, &self.checks, &validation).map_err(|_| TokenError::Wrong)?.claims;
+        let claims =
+            decode::<Claims>(token, &self.checks, &validation).map_err(|_| TokenError::Wrong)?.claims;
         let ends_unix_ms = claims.exp.saturating_mul(1_000);
         if unix_ms >= ends_unix_ms.saturating_add(LEEWAY_MS) {
             return Err(TokenError::Ended);
@@ -124,12 +125,7 @@ mod tests {
             assert_eq!(key.check(&token, NOW + after_ms), expected, "{after_ms} ms later");
         }
         let id = ViewerId::from_bytes([7; 16]);
-        let viewer = Grant {
-            role: Role::View,
-            viewer: Some(id.clone()),
-            name: id.to_string(),
-            ..grant()
-        };
+        let viewer = Grant { role: Role::View, viewer: Some(id.clone()), name: id.to_string(), ..grant() };
         assert_eq!(key.check(&key.sign(&viewer), NOW), Ok(viewer));
         assert_eq!(TokenKey::new(b"another").check(&token, NOW), Err(TokenError::Wrong));
     }

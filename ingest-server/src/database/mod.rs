@@ -193,7 +193,9 @@ impl Change {
             Self::Segment(row) => Some(row.key.session),
             Self::Part { row, .. } => Some(row.segment.session),
             Self::Forget(rows) => rows.first().map(|row| row.segment.session),
-            Self::KeepRoom(..) | Self::ForgetRoom(_) | Self::Ban(_) | Self::LiftBan(..) | Self::Audit(_) => None,
+            Self::KeepRoom(..) | Self::ForgetRoom(_) | Self::Ban(_) | Self::LiftBan(..) | Self::Audit(_) => {
+                None
+            }
         }
     }
 }

@@ -29,8 +29,8 @@ pub(super) async fn guard(
     let headers = request.headers();
     let origin = headers.get(header::ORIGIN).cloned();
     // A preflight carries no token; the request that follows does.
-    let is_preflight = request.method() == Method::OPTIONS
-        && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let is_preflight =
+        request.method() == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     // A header that is not text is not left out: it is wrong.
     let page = services
         .access

@@ -87,7 +87,10 @@ impl App {
             .route("/api/rooms/{room}", get(rooms::get).put(rooms::make).delete(rooms::close))
             .route("/api/rooms/{room}/viewers", get(rooms::viewers))
             .route("/api/rooms/{room}/viewers/{viewer}", delete(rooms::remove))
-            .route("/api/rooms/{room}/viewers/{viewer}/ban", with_body(post(rooms::ban).delete(rooms::lift_ban)))
+            .route(
+                "/api/rooms/{room}/viewers/{viewer}/ban",
+                with_body(post(rooms::ban).delete(rooms::lift_ban)),
+            )
             .route("/api/rooms/{room}/chat/{number}", delete(rooms::delete_chat))
             .route("/api/tokens", with_body(post(tokens::issue)))
             .route("/api/audit", get(tokens::audit))

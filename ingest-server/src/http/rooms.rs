@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::response::{IntoResponse as _, Response};
-use axum::Json;
 use http::StatusCode;
 use protocol::error::{ErrorBody, ErrorCode};
 use protocol::room::{BanRequest, Room, RoomList, ViewerId, ViewerList};
@@ -111,9 +111,9 @@ pub(super) async fn delete_chat(
 ) -> Result<StatusCode, HttpError> {
     let room = parse_room(room)?;
     grant.may_administer(Some(&room))?;
-    let number = number.parse().map_err(|_| {
-        ErrorBody::new(ErrorCode::BadRequest, "a message is named by its number")
-    })?;
+    let number = number
+        .parse()
+        .map_err(|_| ErrorBody::new(ErrorCode::BadRequest, "a message is named by its number"))?;
     services.rooms.delete_chat(&grant, &room, number).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -28,7 +28,10 @@ pub(super) async fn issue(
     let token = services.access.issue(&issued);
     let (name, ends_unix_ms) = (issued.name, issued.ends_unix_ms.unwrap_or_default());
     let target = Some(name.clone());
-    services.rooms.record(&grant, AuditAction::TokenIssued, request.room.as_ref(), target, Vec::new()).await?;
+    services
+        .rooms
+        .record(&grant, AuditAction::TokenIssued, request.room.as_ref(), target, Vec::new())
+        .await?;
     Ok((StatusCode::CREATED, Json(IssuedToken { token, name, ends_unix_ms })))
 }
 

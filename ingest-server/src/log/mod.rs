@@ -218,7 +218,8 @@ pub(crate) fn deleted(id: SessionId) {
 
 /// Somebody did something that the audit log keeps.
 pub(crate) fn audit(entry: &AuditEntry) {
-    let (room, target) = (entry.room.as_ref().map_or("", RoomName::as_str), entry.target.as_deref().unwrap_or(""));
+    let (room, target) =
+        (entry.room.as_ref().map_or("", RoomName::as_str), entry.target.as_deref().unwrap_or(""));
     info!(
         target: TARGET,
         action = entry.action.name(),

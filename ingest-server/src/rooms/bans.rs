@@ -55,7 +55,11 @@ mod tests {
     fn a_ban_holds_for_one_viewer_in_one_room_until_it_ends() {
         let (studio, stage): (RoomName, RoomName) = ("studio".parse().unwrap(), "stage".parse().unwrap());
         let (one, other) = (ViewerId::from_bytes([1; 16]), ViewerId::from_bytes([2; 16]));
-        let ban = |viewer: &ViewerId, until_unix_ms| Ban { room: studio.clone(), viewer: viewer.clone(), until_unix_ms };
+        let ban = |viewer: &ViewerId, until_unix_ms| Ban {
+            room: studio.clone(),
+            viewer: viewer.clone(),
+            until_unix_ms,
+        };
         let mut bans = Bans::new([ban(&one, None), ban(&other, Some(100))]);
         for (room, viewer, unix_ms, expected) in [
             (&studio, &one, 0, true),

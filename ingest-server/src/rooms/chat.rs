@@ -125,7 +125,11 @@ mod tests {
         ] {
             assert_eq!(cleaned(text, 28).as_deref(), expected.as_ref().copied().map_err(|e| e), "{text:?}");
         }
-        assert_eq!(cleaned(&"ä".repeat(28), 28).map(|text| text.chars().count()), Ok(28), "characters, not bytes");
+        assert_eq!(
+            cleaned(&"ä".repeat(28), 28).map(|text| text.chars().count()),
+            Ok(28),
+            "characters, not bytes"
+        );
     }
 
     proptest! {

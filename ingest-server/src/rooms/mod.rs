@@ -257,7 +257,8 @@ impl Rooms {
         let mut news = self.sessions.news();
         loop {
             let now = self.clock.now();
-            let due = self.hub().rooms.next_count().map_or(now + CARE_INTERVAL, |due| due.min(now + CARE_INTERVAL));
+            let due =
+                self.hub().rooms.next_count().map_or(now + CARE_INTERVAL, |due| due.min(now + CARE_INTERVAL));
             tokio::select! {
                 _ = news.changed() => tokio::time::sleep(CARE_REST).await,
                 () = self.changed.notified() => {}
@@ -336,7 +337,8 @@ impl Rooms {
         hub.outboxes.insert(socket, outbox);
         let (view, chat) = (hub.rooms.room(room), hub.rooms.chat(room));
         drop(hub);
-        let presence = Presence { rooms: Arc::clone(self), room: room.clone(), viewer: viewer.clone(), socket };
+        let presence =
+            Presence { rooms: Arc::clone(self), room: room.clone(), viewer: viewer.clone(), socket };
         let view = view.ok_or_else(state::gone)?;
         self.changed.notify_one();
         let viewer_token = self.access.issue(&viewer_grant);

@@ -47,7 +47,12 @@ impl Rooms {
     ///
     /// # Errors
     /// [`ErrorCode::NotFound`], or [`ErrorCode::StorageUnavailable`].
-    pub(crate) async fn end_session(&self, by: &Grant, room: &RoomName, id: SessionId) -> Result<(), ErrorBody> {
+    pub(crate) async fn end_session(
+        &self,
+        by: &Grant,
+        room: &RoomName,
+        id: SessionId,
+    ) -> Result<(), ErrorBody> {
         let message = "who moderates the room has ended this session; begin a new one";
         let why = ErrorBody::new(ErrorCode::SessionEnded, message);
         if !self.sessions.end(id, &why).await.map_err(|error| not_stored(&error))? {
@@ -60,7 +65,12 @@ impl Rooms {
     ///
     /// # Errors
     /// [`ErrorCode::NotFound`] for one who is not there, or [`ErrorCode::StorageUnavailable`].
-    pub(crate) async fn remove(&self, by: &Grant, room: &RoomName, viewer: &ViewerId) -> Result<(), ErrorBody> {
+    pub(crate) async fn remove(
+        &self,
+        by: &Grant,
+        room: &RoomName,
+        viewer: &ViewerId,
+    ) -> Result<(), ErrorBody> {
         let is_there = self.viewers(room).is_some_and(|all| all.iter().any(|there| there.viewer == *viewer));
         if !is_there {
             return Err(ErrorBody::new(ErrorCode::NotFound, "there is no such viewer in this room"));
@@ -93,7 +103,12 @@ impl Rooms {
     ///
     /// # Errors
     /// [`ErrorCode::NotFound`] for one who is not banned, or [`ErrorCode::StorageUnavailable`].
-    pub(crate) async fn lift_ban(&self, by: &Grant, room: &RoomName, viewer: &ViewerId) -> Result<(), ErrorBody> {
+    pub(crate) async fn lift_ban(
+        &self,
+        by: &Grant,
+        room: &RoomName,
+        viewer: &ViewerId,
+    ) -> Result<(), ErrorBody> {
         if !self.hub().bans.lift(room, viewer) {
             return Err(ErrorBody::new(ErrorCode::NotFound, "this viewer is not banned from the room"));
         }
@@ -105,7 +120,12 @@ impl Rooms {
     ///
     /// # Errors
     /// [`ErrorCode::NotFound`], or [`ErrorCode::StorageUnavailable`].
-    pub(crate) async fn delete_chat(&self, by: &Grant, room: &RoomName, number: u64) -> Result<(), ErrorBody> {
+    pub(crate) async fn delete_chat(
+        &self,
+        by: &Grant,
+        room: &RoomName,
+        number: u64,
+    ) -> Result<(), ErrorBody> {
         let told: Option<RoomMessage> = {
             let mut hub = self.hub();
             let told = hub.rooms.delete_chat(room, number);
@@ -150,7 +170,8 @@ impl Rooms {
 
 fn not_stored(error: &DatabaseError) -> ErrorBody {
     log::storage_fails(&error.to_string());
-    let message = "it is done, and could not be stored: after a restart of the server it may have to be done again";
+    let message =
+        "it is done, and could not be stored: after a restart of the server it may have to be done again";
     ErrorBody::new(ErrorCode::StorageUnavailable, message)
 }
 

@@ -88,7 +88,10 @@ where
             }
         }
         Ok(Ok(_)) => {
-            return Ending::Close(ErrorBody::new(ErrorCode::InvalidMessage, "the first message must be join"));
+            return Ending::Close(ErrorBody::new(
+                ErrorCode::InvalidMessage,
+                "the first message must be join",
+            ));
         }
     };
     // What a viewer is known by from here on may be more than what it came with.

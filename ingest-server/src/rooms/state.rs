@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use protocol::error::{ErrorBody, ErrorCode};
 use protocol::room::{
-    CHAT_HISTORY, ChatMessage, MAX_ALIAS_CHARS, MAX_CHAT_CHARS, Room, RoomMessage, RoomSession, Viewer, ViewerId,
-    ViewerMessage,
+    CHAT_HISTORY, ChatMessage, MAX_ALIAS_CHARS, MAX_CHAT_CHARS, Room, RoomMessage, RoomSession, Viewer,
+    ViewerId, ViewerMessage,
 };
 use protocol::{RoomName, SessionId};
 
@@ -95,7 +95,8 @@ impl RoomState {
     }
 
     fn count(&self) -> u32 {
-        let watching = self.viewers.values().filter(|viewer| viewer.sockets.iter().any(|(_, watches)| *watches));
+        let watching =
+            self.viewers.values().filter(|viewer| viewer.sockets.iter().any(|(_, watches)| *watches));
         watching.count() as u32 + self.guests
     }
 
@@ -124,10 +125,6 @@ impl RoomsState {
         state
     }
 
-    pub(super) const fn limits(&self) -> &RoomLimits {
-        &self.limits
-    }
-
     /// The names of all rooms.
     pub(super) fn names(&self) -> impl Iterator<Item = &RoomName> {
         self.rooms.keys()
@@ -142,7 +139,8 @@ impl RoomsState {
             return Ok(());
         }
         if self.limits.only_named {
-            let message = format!("there is no room {name}, and rooms are made by who administers the server");
+            let message =
+                format!("there is no room {name}, and rooms are made by who administers the server");
             return Err(ErrorBody::new(ErrorCode::RoomClosed, message));
         }
         self.insert(now, name, false)
@@ -236,8 +234,7 @@ impl RoomsState {
             said: Window::new(VIEWER_WINDOW.0, VIEWER_WINDOW.1),
         });
         viewer.alias = alias.or(viewer.alias.take());
-        let superseded =
-            (viewer.sockets.len() >= SOCKETS_PER_VIEWER).then(|| viewer.sockets.remove(0).0);
+        let superseded = (viewer.sockets.len() >= SOCKETS_PER_VIEWER).then(|| viewer.sockets.remove(0).0);
         viewer.sockets.push(socket);
         room.empty_since = None;
         Ok(superseded)
@@ -307,9 +304,8 @@ impl RoomsState {
                 let Some(alias) = present.alias.clone() else {
                     return Err(ErrorBody::new(ErrorCode::BadRequest, "choose a name before you write"));
                 };
-                let text = cleaned(&text, MAX_CHAT_CHARS).map_err(|error| {
-                    refused_text(error, "message", MAX_CHAT_CHARS)
-                })?;
+                let text = cleaned(&text, MAX_CHAT_CHARS)
+                    .map_err(|error| refused_text(error, "message", MAX_CHAT_CHARS))?;
                 if !present.said.take(now) {
                     return too_often("wait a few seconds before the next message");
                 }
@@ -318,7 +314,8 @@ impl RoomsState {
                 }
                 let number = room.next_number;
                 room.next_number += 1;
-                let message = ChatMessage { number, viewer: viewer.clone(), alias, text, at_unix_ms: unix_ms };
+                let message =
+                    ChatMessage { number, viewer: viewer.clone(), alias, text, at_unix_ms: unix_ms };
                 if room.chat.len() >= CHAT_HISTORY {
                     room.chat.pop_front();
                 }

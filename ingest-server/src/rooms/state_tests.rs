@@ -64,7 +64,8 @@ fn rooms_and_viewers_are_limited_and_who_is_in_may_open_more_pages() {
     assert_eq!(enter(&mut state, "studio", 3), Err(ErrorCode::RoomFull));
     assert!(state.guest_comes(START, &name("studio")).is_err());
     for socket in 0..5u64 {
-        let superseded = state.enter(START, &name("studio"), &viewer(1), None, (SocketId(100 + socket), true));
+        let superseded =
+            state.enter(START, &name("studio"), &viewer(1), None, (SocketId(100 + socket), true));
         // The first page of the viewer's was opened above.
         let expected = match socket {
             0..3 => None,
@@ -177,7 +178,8 @@ fn a_flood_by_many_is_bounded_and_so_is_what_is_remembered() {
     let mut taken = 0;
     for round in 0..10 {
         for number in 0..200 {
-            taken += usize::from(say(&mut state, START + Duration::from_millis(round), number, "flood").is_ok());
+            taken +=
+                usize::from(say(&mut state, START + Duration::from_millis(round), number, "flood").is_ok());
         }
     }
     assert_eq!(taken, ROOM_WINDOW.0);
