@@ -224,7 +224,6 @@ mod tests {
 
     #[test]
     fn tokens_with_a_role_stand_beside_the_shared_one() {
-        let access = |token| access(token, &[]);
         let anna = Grant {
             role: Role::View,
             room: Some("studio".parse().unwrap()),
@@ -232,9 +231,9 @@ mod tests {
             ends_unix_ms: Some(10_000),
             ..Grant::everything("")
         };
-        let token = access(None).issue(&anna);
+        let token = access(None, &[]).issue(&anna);
         let granted = |shared: Option<&str>, query_token: Option<&str>, unix_ms| {
-            access(shared).grant(Credentials { query_token, authorization: None }, unix_ms).ok()
+            access(shared, &[]).grant(Credentials { query_token, authorization: None }, unix_ms).ok()
         };
         let everything = |name| Some(Grant::everything(name));
         for (shared, shown, unix_ms, expected) in [

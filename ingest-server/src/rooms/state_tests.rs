@@ -205,16 +205,14 @@ fn a_room_is_told_what_changes_of_its_sessions_and_nothing_else() {
     let studio = name("studio");
     state.ensure(START, &studio);
     let (one, two) = (session(1, Active), session(2, Active));
-    let mut set = |sessions: &[&RoomSession]| {
-        state.set_sessions(START, &studio, sessions.iter().map(|&session| session.clone()).collect())
-    };
+    let mut set = |sessions: Vec<RoomSession>| state.set_sessions(START, &studio, sessions);
     let told = |session: &RoomSession| RoomMessage::Session(session.clone());
-    assert_eq!(set(&[&one]), [told(&one)]);
-    assert_eq!(set(&[&one, &two]), [told(&two)]);
-    assert_eq!(set(&[&one, &two]), []);
+    assert_eq!(set(vec![one.clone()]), [told(&one)]);
+    assert_eq!(set(vec![one.clone(), two.clone()]), [told(&two)]);
+    assert_eq!(set(vec![one.clone(), two.clone()]), []);
     let away = session(1, Interrupted);
-    assert_eq!(set(&[&away, &two]), [told(&away)]);
-    assert_eq!(set(&[&two]), [RoomMessage::SessionEnded { id: one.id }]);
+    assert_eq!(set(vec![away.clone(), two.clone()]), [told(&away)]);
+    assert_eq!(set(vec![two.clone()]), [RoomMessage::SessionEnded { id: one.id }]);
 }
 
 #[test]
