@@ -127,6 +127,8 @@ async fn an_ended_session_takes_no_more_and_keeps_what_arrived() {
     let hello = hello(new_session(), Track::Audio);
     let (mut publisher, _) = server.publish(&hello).await;
     publisher.units(&units(Track::Audio, 30)).await;
+    publisher.durable(30).await;
+    anna.until(|message| matches!(message, RoomMessage::Session(_)).then_some(())).await;
     let end = format!("/api/sessions/{}/end", hello.session);
     assert_eq!(server.send("POST", &end, &[], "").await.status, 204);
     let (error, close_code) = publisher.error().await;

@@ -1,7 +1,8 @@
-//! Bodies of requests.
+//! What requests hold, refused in the words of this API.
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use http::request::Parts;
 use protocol::error::{ErrorBody, ErrorCode};
 use serde::de::DeserializeOwned;
 
@@ -27,5 +28,19 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
             ErrorBody::new(ErrorCode::BadRequest, format!("the body is not what is expected: {reason}"))
         })?;
         Ok(Self(body))
+    }
+}
+
+/// What stands in the path's places.
+pub(super) struct Path<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, HttpError> {
+        let path = axum::extract::Path::from_request_parts(parts, state).await;
+        let axum::extract::Path(path) =
+            path.map_err(|_| ErrorBody::new(ErrorCode::BadRequest, "the address is not text"))?;
+        Ok(Self(path))
     }
 }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, State};
 use protocol::Track;
 use protocol::api::ServerKey;
 use protocol::certificate::{Certificate, DigestRun};
 use protocol::error::{ErrorBody, ErrorCode};
 
+use super::body::Path;
 use super::error::HttpError;
 use super::sessions::{no_such_session, parse_id};
 use super::{Services, internal};

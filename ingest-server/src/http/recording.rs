@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, State};
 use axum::response::{IntoResponse as _, Response};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use http_range_header::parse_range_header;
 use protocol::error::{ErrorBody, ErrorCode};
 
+use super::body::Path;
 use super::error::HttpError;
 use super::sessions::{no_such_session, parse_id};
 use super::{Services, internal};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Extension, Path, State};
+use axum::extract::{Extension, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use protocol::error::{ErrorBody, ErrorCode};
@@ -11,7 +11,7 @@ use protocol::room::{BanRequest, Room, RoomList, ViewerId, ViewerList};
 use protocol::{IdError, RoomName};
 
 use super::Services;
-use super::body::JsonBody;
+use super::body::{JsonBody, Path};
 use super::error::HttpError;
 use super::sessions::{no_such_session, parse_id};
 use crate::access::Grant;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Extension, Query, State};
 use http::StatusCode;
 use protocol::api::{Session, SessionList, SessionStatus};
 use protocol::error::{ErrorBody, ErrorCode};
@@ -11,6 +11,7 @@ use protocol::room::AuditAction;
 use protocol::{RoomName, SessionId};
 use serde::Deserialize;
 
+use super::body::Path;
 use super::error::HttpError;
 use super::{Services, internal};
 use crate::access::Grant;

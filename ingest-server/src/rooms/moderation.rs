@@ -30,7 +30,9 @@ impl Rooms {
     /// [`ErrorCode::NotFound`], or [`ErrorCode::StorageUnavailable`].
     pub(crate) async fn close(&self, by: &Grant, name: &RoomName) -> Result<(), ErrorBody> {
         let why = ErrorBody::new(ErrorCode::RoomClosed, "who moderates this room has closed it");
-        let sessions = self.sessions.in_room(name);
+        let mut sessions = self.sessions.in_room(name);
+        // One that has ended leaves memory when all of it is durable.
+        sessions.retain(|session| session.room_view().is_some());
         for session in &sessions {
             self.sessions.end(session.info.id, &why).await.map_err(|error| not_stored(&error))?;
         }

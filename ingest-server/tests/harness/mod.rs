@@ -290,6 +290,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Publisher<S> {
         }
     }
 
+    /// The same, however many watch meanwhile.
+    pub async fn durable(&mut self, units: u64) {
+        while self.durable.count() < units {
+            let message = self.next().await;
+            assert!(
+                matches!(message, ServerMessage::Ack { .. } | ServerMessage::Viewers { .. }),
+                "{message:?}"
+            );
+        }
+    }
+
     /// Ends the track and waits for the server's word.
     pub async fn finish(&mut self, units: u64, lost: UnitRanges) -> (u64, u64) {
         let finish = self.signed_finish(units, lost);

@@ -97,13 +97,16 @@ impl Viewer {
 
     /// Passes messages over until one is as wanted.
     pub async fn until<T>(&mut self, wanted: impl Fn(&RoomMessage) -> Option<T>) -> T {
-        loop {
-            let message = next(&mut self.socket).await;
-            if let Some(found) = wanted(&message) {
-                return found;
+        soon(async {
+            loop {
+                let message = next(&mut self.socket).await;
+                if let Some(found) = wanted(&message) {
+                    return found;
+                }
+                assert!(!matches!(message, RoomMessage::Error(_)), "{message:?}");
             }
-            assert!(!matches!(message, RoomMessage::Error(_)), "{message:?}");
-        }
+        })
+        .await
     }
 
     pub async fn next_chat(&mut self) -> ChatMessage {
