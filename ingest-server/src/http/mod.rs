@@ -5,6 +5,7 @@ mod error;
 mod guard;
 mod recording;
 mod sessions;
+mod site;
 mod status;
 mod upgrade;
 
@@ -66,6 +67,11 @@ impl App {
             .route("/health", get(status::health))
             .route("/ready", get(status::ready))
             .route("/api/server-key", get(certificate::server_key))
+            .route("/", get(site::page))
+            .route("/watch/{room}", get(site::page))
+            .route("/publish", get(site::page))
+            .route("/recording/{session}", get(site::page))
+            .route("/assets/{*path}", get(site::asset))
             .method_not_allowed_fallback(error::wrong_method);
         let router = guarded.merge(open).layer(DefaultBodyLimit::max(0)).with_state(services);
         Self { router }
