@@ -3,7 +3,7 @@ import { listDevices, openCamera, openMicrophone, watchLevel, type MediaDevice }
 import type { PeerFailure } from '../server/sdp_resource';
 import { ServerError } from '../server/server';
 import type { SourceListener } from '../server/source';
-import type { Tracks } from '../server/whip';
+import type { Address, Tracks } from '../server/whip';
 import { Backoff } from './backoff';
 import { Meter } from './meter.svelte';
 
@@ -21,7 +21,7 @@ export interface Publication {
   close(): void;
 }
 
-export type Publish = (room: string, tracks: Tracks, listener: SourceListener) => Publication;
+export type Publish = (to: Address, tracks: Tracks, listener: SourceListener) => Publication;
 
 /** What opens devices; the browser's, unless a test has others. */
 export const BROWSER_DEVICES = { listDevices, openCamera, openMicrophone, watchLevel };
@@ -41,7 +41,7 @@ export class Broadcast {
   liveSince = $state<number | null>(null);
   readonly meter = new Meter();
 
-  private room = '';
+  private to: Address = { room: '', name: '' };
   private publication: Publication | null = null;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private endLevel = () => {};
@@ -96,9 +96,9 @@ export class Broadcast {
     if (this.tracks.video) this.tracks.video.enabled = !off;
   }
 
-  start(room: string): void {
+  start(to: Address): void {
     if (this.publication || (!this.tracks.video && !this.tracks.audio)) return;
-    this.room = room;
+    this.to = to;
     this.refusal = null;
     this.backoff.reset();
     this.phase = 'connecting';
@@ -122,7 +122,7 @@ export class Broadcast {
   }
 
   private connect(): void {
-    const publication: Publication = this.publish(this.room, this.tracks, {
+    const publication: Publication = this.publish(this.to, this.tracks, {
       connected: () => {
         if (this.publication !== publication) return;
         this.backoff.reset();

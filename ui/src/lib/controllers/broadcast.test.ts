@@ -33,7 +33,7 @@ beforeEach(async () => {
   devices.openCamera.mockImplementation(async (id) => track(id ?? 'front'));
   devices.openMicrophone.mockImplementation(async (id) => track(id ?? 'mic'));
   broadcast = new Broadcast(
-    (room, tracks, listener) => {
+    ({ room }, tracks, listener) => {
       const to = { replace: vi.fn(async () => {}), close: vi.fn() };
       published.push({ room, tracks, listener, to });
       return to;
@@ -51,7 +51,7 @@ afterEach(() => {
 
 test('it publishes what is open, and is live once it is connected', () => {
   expect(broadcast.phase).toBe('ready');
-  broadcast.start('studio');
+  broadcast.start({ room: 'studio', name: 'Ada' });
   expect([latest().room, latest().tracks === broadcast.tracks, broadcast.phase]).toEqual(['studio', true, 'connecting']);
   latest().listener.connected();
   expect(broadcast.phase).toBe('live');
@@ -60,7 +60,7 @@ test('it publishes what is open, and is live once it is connected', () => {
 });
 
 test('another camera takes the place of the one that is sent', async () => {
-  broadcast.start('studio');
+  broadcast.start({ room: 'studio', name: 'Ada' });
   const front = broadcast.tracks.video!;
   await broadcast.switchCamera();
   expect(front.stop).toHaveBeenCalled();
@@ -77,7 +77,7 @@ test('what is muted stays muted with another microphone', async () => {
 });
 
 test('a lost connection comes back, and a refusal is told', async () => {
-  broadcast.start('studio');
+  broadcast.start({ room: 'studio', name: 'Ada' });
   latest().listener.connected();
   latest().listener.failed({ kind: 'lost' });
   expect(broadcast.phase).toBe('reconnecting');
@@ -93,18 +93,18 @@ test('a lost connection comes back, and a refusal is told', async () => {
 test('without a camera it publishes sound', async () => {
   broadcast.close();
   devices.openCamera.mockRejectedValue(new DOMException('', 'NotAllowedError'));
-  broadcast = new Broadcast((room, tracks, listener) => {
+  broadcast = new Broadcast(({ room }, tracks, listener) => {
     published.push({ room, tracks, listener, to: { replace: async () => {}, close: () => {} } });
     return latest().to;
   }, devices);
   await broadcast.open();
   expect(broadcast.problems).toEqual([{ device: 'camera', name: 'NotAllowedError' }]);
-  broadcast.start('studio');
+  broadcast.start({ room: 'studio', name: 'Ada' });
   expect([latest().tracks.video, latest().tracks.audio !== null]).toEqual([null, true]);
 });
 
 test('an unplugged camera is told, and the sound goes on', () => {
-  broadcast.start('studio');
+  broadcast.start({ room: 'studio', name: 'Ada' });
   broadcast.tracks.video!.dispatchEvent(new Event('ended'));
   expect(broadcast.problems).toEqual([{ device: 'camera', name: 'Ended' }]);
   expect([broadcast.tracks.video, broadcast.tracks.audio !== null]).toEqual([null, true]);

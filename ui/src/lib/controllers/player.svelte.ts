@@ -230,9 +230,10 @@ export class Player {
   private async play(): Promise<void> {
     try {
       await this.video?.play();
-    } catch {
-      // Nothing to play yet, or sound that the browser does not allow yet: then without.
-      if (!this.video || this.muted || this.phase !== 'playing') return;
+    } catch (error) {
+      // Another source came in between, or nothing is there yet: it plays once it is. Sound may be refused: then without.
+      const refused = error instanceof DOMException && error.name === 'NotAllowedError';
+      if (!this.video || this.muted || !refused) return;
       this.muted = true;
       this.video.muted = true;
       await this.video.play().catch(() => {});

@@ -89,7 +89,8 @@ export class RoomController implements RoomListener {
         this.refusal = message.message;
         break;
       case 'error':
-        this.phase = message.retryable ? { kind: 'reconnecting' } : { kind: 'left', error: message };
+        // A full room is told, and not besieged.
+        this.phase = message.retryable && message.code !== 'room_full' ? { kind: 'reconnecting' } : { kind: 'left', error: message };
         break;
     }
   }

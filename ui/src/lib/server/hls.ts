@@ -89,6 +89,8 @@ export class HlsSource implements Source {
       lowLatencyMode: this.wish.lowLatency ?? true,
       startPosition: this.wish.from ?? -1,
       backBufferLength: 30,
+      // A little faster when it has fallen behind, where nobody hears it.
+      maxLiveSyncPlaybackRate: this.wish.lowLatency === false ? 1 : 1.05,
       // The policy allows no workers made of blobs; unpacking MP4 is little work.
       enableWorker: false,
       xhrSetup: (request) => {

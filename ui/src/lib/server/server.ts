@@ -93,9 +93,9 @@ export class Server {
     return this.negotiate(`/whep/${session}`, offer);
   }
 
-  /** Offers to publish to a room (WHIP). */
-  whip(room: string, offer: string): Promise<SdpAnswer> {
-    return this.negotiate(`/whip/${encodeURIComponent(room)}`, offer);
+  /** Offers to publish to a room (WHIP), by a name that viewers see. */
+  whip(room: string, name: string, offer: string): Promise<SdpAnswer> {
+    return this.negotiate(`/whip/${encodeURIComponent(room)}?name=${encodeURIComponent(name)}`, offer);
   }
 
   /** Ends what an SDP answer began; also while the page goes away. Nobody waits for it, and a session that is gone is as good. */

@@ -18,7 +18,7 @@ export class WhipPublication {
   private readonly resource: SdpResource;
   private readonly senders: Record<'video' | 'audio', RTCRtpSender>;
 
-  constructor(server: Server, room: string, tracks: Tracks, listener: SourceListener) {
+  constructor(server: Server, { room, name }: Address, tracks: Tracks, listener: SourceListener) {
     const peer = new RTCPeerConnection();
     this.resource = new SdpResource(peer, server, listener);
     const video = peer.addTransceiver(tracks.video ?? 'video', {
@@ -29,7 +29,7 @@ export class WhipPublication {
     // The server never transcodes, and H.264 is what every player plays.
     video.setCodecPreferences?.(h264Codecs());
     this.senders = { video: video.sender, audio: audio.sender };
-    void this.resource.open((offer) => server.whip(room, offer));
+    void this.resource.open((offer) => server.whip(room, name, offer));
   }
 
   /** Another device from now on; null for none. */
@@ -40,6 +40,12 @@ export class WhipPublication {
   close(): void {
     this.resource.close();
   }
+}
+
+/** Where to, and under which name; an empty one leaves it to the server. */
+export interface Address {
+  room: string;
+  name: string;
 }
 
 /** The tracks to send; null where there is no device. */

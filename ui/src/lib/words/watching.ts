@@ -1,4 +1,5 @@
 import type { Quality } from '../controllers/quality';
+import type { Stretch } from '../controllers/timeline';
 import type { ErrorBody, Event, Session, SessionStatus } from '../protocol/types';
 import type { Transport } from '../server/source';
 import { bitsPerSecond, count, percent, perSecond } from './format';
@@ -96,6 +97,12 @@ export function eventWords({ kind, detail }: Event, track: 'video' | 'audio'): s
   return detail === '' || kind === 'clock_drift' ? said : `${said}: ${detail}`;
 }
 
+/** What a gap says on a timeline. */
+export function gapWords({ fromMs, toMs, track, lost }: Stretch): string {
+  const what = track === 'video' ? 'Picture' : 'Sound';
+  return `${what} missing for ${perSecond((toMs - fromMs) / 1000)} s: ${lost ? 'lost for good' : 'it may still arrive'}`;
+}
+
 /** A page that tells why there is nothing to see, and what to do. */
 export interface Standing {
   kind: 'token' | 'forbidden' | 'removed' | 'closed' | 'full' | 'missing' | 'broken';
@@ -110,8 +117,8 @@ export function standingFor(error: ErrorBody): Standing {
     case 'unauthorized':
       return {
         kind: 'token',
-        title: 'This link does not open the door',
-        text: 'The server asks for a token, and the one in the link is missing, wrong, or has run out. Ask for a new link, or enter a token.',
+        title: 'The server asks for a token',
+        text: 'The link had none, or it is wrong, or it has run out. Ask for a new link, or enter a token.',
       };
     case 'forbidden':
       return {
