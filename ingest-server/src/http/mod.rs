@@ -3,6 +3,7 @@
 mod certificate;
 mod error;
 mod guard;
+mod hls;
 mod recording;
 mod sessions;
 mod site;
@@ -26,7 +27,7 @@ use crate::access::Access;
 use crate::database::Database;
 use crate::ingest::socket::SocketContext;
 use crate::listener::ConnectionSlot;
-use crate::playback::Recordings;
+use crate::playback::{Hls, Recordings};
 use crate::sessions::Sessions;
 use crate::stop::Stop;
 use crate::store::Store;
@@ -40,6 +41,7 @@ pub(crate) struct Services {
     pub(crate) database: Arc<dyn Database>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) recordings: Recordings,
+    pub(crate) hls: Hls,
     pub(crate) sockets: Arc<SocketContext>,
     pub(crate) stop: Stop,
 }
@@ -60,6 +62,11 @@ impl App {
             .route("/api/sessions/{id}", get(sessions::get).delete(sessions::delete))
             .route("/api/sessions/{id}/recording.mp4", get(recording::get))
             .route("/api/sessions/{id}/certificate", get(certificate::get))
+            .route("/hls/{session}/index.m3u8", get(hls::multivariant))
+            .route("/hls/{session}/{track}/index.m3u8", get(hls::media))
+            .route("/hls/{session}/{track}/init/{name}", get(hls::init))
+            .route("/hls/{session}/{track}/part/{name}", get(hls::part))
+            .route("/hls/{session}/{track}/segment/{name}", get(hls::segment))
             .fallback(error::no_such_address)
             .method_not_allowed_fallback(error::wrong_method)
             .layer(from_fn_with_state(Arc::clone(&services), guard::guard));
