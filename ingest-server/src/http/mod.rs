@@ -7,6 +7,7 @@ mod hls;
 mod peer_connection;
 mod recording;
 mod sessions;
+mod site;
 mod status;
 mod upgrade;
 mod whep;
@@ -82,6 +83,11 @@ impl App {
             .route("/health", get(status::health))
             .route("/ready", get(status::ready))
             .route("/api/server-key", get(certificate::server_key))
+            .route("/", get(site::page))
+            .route("/watch/{room}", get(site::page))
+            .route("/publish", get(site::page))
+            .route("/recording/{session}", get(site::page))
+            .route("/assets/{*path}", get(site::asset))
             .method_not_allowed_fallback(error::wrong_method);
         let router = guarded.merge(open).layer(DefaultBodyLimit::max(0)).with_state(services);
         Self { router }
