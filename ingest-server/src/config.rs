@@ -18,6 +18,7 @@ use protocol::{RoomName, Secret};
 
 use crate::access::{APP_ORIGINS, OriginError, Origins};
 use crate::rooms::RoomLimits;
+use crate::webrtc::WebRtcConfig;
 
 /// The command line.
 #[derive(Debug, Clone, clap::Parser)]
@@ -160,6 +161,15 @@ pub struct Settings {
     /// New connections a second from one address; 0 for any number
     #[arg(long, env = "MAX_CONNECTION_RATE", default_value_t = 50, value_name = "PER_SECOND")]
     pub max_connection_rate: u32,
+    /// The UDP port of WebRTC, for viewers and for publishers without the app [default: the same number as port]
+    #[arg(long, env = "WEBRTC_PORT", value_name = "PORT")]
+    pub webrtc_port: Option<u16>,
+    /// The IP addresses by which viewers reach this server's UDP port, if it stands behind a NAT that leads there, such as 203.0.113.7
+    #[arg(long, env = "PUBLIC_ADDRESS", value_delimiter = ',', value_name = "ADDRESS")]
+    pub public_address: Vec<IpAddr>,
+    /// Viewers and publishers by WebRTC at the same time
+    #[arg(long, env = "MAX_WEBRTC", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_webrtc: u32,
     /// Sessions that are active or interrupted at the same time
     #[arg(long, env = "MAX_SESSIONS", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_sessions: u32,
@@ -210,6 +220,8 @@ pub struct Config {
     pub recording: RecordingConfig,
     /// What one peer and all peers may take.
     pub bounds: Bounds,
+    /// How WebRTC is set up.
+    pub webrtc: WebRtcConfig,
     /// Where others reach the server, an `http` or `https` URL without a slash at its end; if it is not by an
     /// address of this machine.
     pub public_url: Option<String>,
@@ -239,6 +251,15 @@ pub struct RecordingConfig {
     pub segment: SegmentRule,
     /// How long a group commit waits for more to share it.
     pub gather: Duration,
+}
+
+impl RecordingConfig {
+    /// No part of a usual picture rate lasts longer: a part closes with the unit by which it reaches its limit.
+    #[must_use]
+    pub fn longest_part(&self) -> Duration {
+        const SLOWEST_FRAME: Duration = Duration::from_millis(67);
+        Duration::from_micros(self.part.duration_90k * 100 / 9) + SLOWEST_FRAME
+    }
 }
 
 /// What one peer and all peers may take.
@@ -377,7 +398,7 @@ impl Settings {
             recording: RecordingConfig {
                 part: PartLimits {
                     // Parts close by the server's clock; this is for units that come faster than they play.
-                    duration_90k: u64::from(self.part_ms) * 90 * 2,
+                    duration_90k: u64::from(self.part_ms) * 90 * 5 / 4,
                     // A part is held whole: a fourth of a connection's budget keeps lanes and commits apart.
                     payload_bytes: MAX_MESSAGE_BYTES / 2,
                 },
@@ -393,6 +414,11 @@ impl Settings {
                 total_bytes: (self.memory_budget_mib as usize) << 20,
                 idle: s(self.idle_s),
                 opening: s(self.opening_s),
+            },
+            webrtc: WebRtcConfig {
+                port: self.webrtc_port,
+                public_addresses: self.public_address.clone(),
+                connections: self.max_webrtc as usize,
             },
             public_url,
             pairing_room: self.pairing_room.clone(),

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! listener ─▶ http ─▶ ingest::socket ─▶ ingest::TrackIngest ─▶ recorder ─▶ store, then database ─▶ ack
-//!               │                              └───▶ fanout ─▶ viewers
+//!               │      webrtc (WHIP) ──────────▲
+//!               │                              └───▶ fanout ─▶ viewers: webrtc (WHEP)
 //!               ├───▶ rooms: who watches, writes and may be there
 //!               └───▶ playback ◀─────────────────────────────────────────── store and database
 //! ```
@@ -30,8 +31,10 @@ mod server;
 pub mod sessions;
 mod stop;
 pub mod store;
+mod webrtc;
 
 pub use fanout::LiveUnit;
 pub use listener::TlsError;
 pub use rooms::{Ban, RoomLimits};
 pub use server::{Server, StartError, TokenError, make_token};
+pub use webrtc::WebRtcConfig;

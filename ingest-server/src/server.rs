@@ -22,16 +22,17 @@ use crate::config::{Config, TokenOptions};
 use crate::database::{Database, DatabaseError, SqliteDatabase};
 use crate::http::{App, Services};
 use crate::ingest::TrackSettings;
-use crate::ingest::socket::SocketContext;
+use crate::ingest::feed::IngestContext;
 use crate::listener::{Listener, TlsError, acceptor};
 use crate::log;
-use crate::playback::Recordings;
+use crate::playback::{Hls, Recordings};
 use crate::recorder::Recorder;
 use crate::recovery::{RecoveryError, recover};
 use crate::rooms::Rooms;
 use crate::sessions::{Sessions, SessionsConfig};
 use crate::stop::Stop;
 use crate::store::{LocalStore, Store, StoreError};
+use crate::webrtc::WebRtc;
 
 /// The database's file in the data folder.
 pub(crate) const DATABASE_FILE: &str = "longtake.db";
@@ -64,6 +65,14 @@ pub enum StartError {
     Listen {
         /// The address.
         address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The UDP port of WebRTC cannot be opened.
+    #[error("cannot open UDP port {port} for WebRTC: {source}; choose another with webrtc-port")]
+    WebRtc {
+        /// The port.
+        port: u16,
         /// What the system said.
         source: std::io::Error,
     },
@@ -193,14 +202,26 @@ impl Server {
             clock,
         )
         .await?;
-        let sockets = SocketContext {
+        let ingest = Arc::new(IngestContext {
             rooms: Arc::clone(&rooms),
             jobs,
             budget: Arc::new(Semaphore::new(bounds.total_bytes)),
             bounds,
             clock,
             stop: stopping.clone(),
+        });
+        let webrtc = WebRtc::start(
+            &config.webrtc,
+            config.listen,
+            Arc::clone(&ingest),
+            Arc::clone(&key),
+            stopping.clone(),
+        );
+        let failed = |source| {
+            let port = config.webrtc.port.unwrap_or(config.listen.port());
+            StartError::WebRtc { port, source }
         };
+        let webrtc = Arc::new(webrtc.map_err(failed)?);
         let slots = Arc::new(Semaphore::new(bounds.connections));
         let app = App::new(Arc::new(Services {
             access,
@@ -208,8 +229,16 @@ impl Server {
             sessions: Arc::clone(&sessions),
             database: Arc::clone(&database),
             store: Arc::clone(&store),
-            recordings: Recordings::new(Arc::clone(&database), store),
-            sockets: Arc::new(sockets),
+            recordings: Recordings::new(Arc::clone(&database), Arc::clone(&store)),
+            hls: Hls::new(
+                Arc::clone(&sessions),
+                Arc::clone(&database),
+                store,
+                clock,
+                config.recording.longest_part(),
+            ),
+            ingest,
+            webrtc: Arc::clone(&webrtc),
             stop: stopping.clone(),
         }));
         log::listening(address, tls.is_some(), asks_for_token, &config.data_dir, &key.public());
@@ -218,6 +247,7 @@ impl Server {
         let running = Running {
             sessions,
             rooms,
+            webrtc,
             database,
             recorder,
             slots,
@@ -247,6 +277,7 @@ impl Server {
 struct Running {
     sessions: Arc<Sessions>,
     rooms: Arc<Rooms>,
+    webrtc: Arc<WebRtc>,
     database: Arc<dyn Database>,
     recorder: JoinHandle<()>,
     slots: Arc<Semaphore>,
@@ -264,7 +295,8 @@ impl Running {
         log::stopping(self.connections - self.slots.available_permits());
         // All slots are free when the last connection is gone.
         let all = self.slots.acquire_many(self.connections as u32);
-        let _ = timeout(FAREWELL, all).await;
+        let _ = timeout(FAREWELL, async { tokio::join!(all, self.webrtc.gone()) }).await;
+        drop(self.webrtc);
         let _ = caretaker.await;
         self.sessions.settle().await;
         // The recorder ends when nobody can give it anything any more.

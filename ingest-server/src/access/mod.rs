@@ -89,6 +89,12 @@ impl Access {
         Self { token, origins, key }
     }
 
+    /// Whether a token is asked for.
+    #[must_use]
+    pub const fn asks_for_token(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// Checks the `Origin`, which programs that are no browsers do not send, and, on a server without a token, the `Host`.
     ///
     /// Without a token only the loopback interface listens, and then a page that has bound a name of its own to

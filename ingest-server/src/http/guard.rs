@@ -52,7 +52,9 @@ pub(super) async fn guard(
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(
             header::ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static("accept-ranges, content-range, content-length, etag, link, location"),
+            HeaderValue::from_static(
+                "accept-ranges, content-range, content-length, etag, location, accept-patch, link",
+            ),
         );
     }
     with_vary(response)
@@ -71,7 +73,7 @@ fn grant(services: &Services, request: &Request) -> Result<Grant, ErrorBody> {
         authorization: header_text(request.headers(), header::AUTHORIZATION),
         query_token: query_token.as_ref().map(Secret::expose),
     };
-    let grant = services.access.grant(credentials, services.sockets.clock.unix_ms())?;
+    let grant = services.access.grant(credentials, services.ingest.clock.unix_ms())?;
     services.rooms.check_ban(&grant)?;
     Ok(grant)
 }
@@ -85,7 +87,7 @@ fn preflight() -> Response {
         (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, PUT, PATCH, DELETE"),
         (
             header::ACCESS_CONTROL_ALLOW_HEADERS,
-            "authorization, content-type, range, if-match, if-range, if-none-match",
+            "authorization, content-type, range, if-range, if-match, if-none-match",
         ),
         (header::ACCESS_CONTROL_MAX_AGE, "600"),
     ];

@@ -4,12 +4,17 @@ mod body;
 mod certificate;
 mod error;
 mod guard;
+mod hls;
+mod peer_connection;
 mod recording;
 mod rooms;
 mod sessions;
+mod site;
 mod status;
 mod tokens;
 mod upgrade;
+mod whep;
+mod whip;
 
 use std::sync::Arc;
 
@@ -18,7 +23,7 @@ use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{MethodRouter, delete, get, post};
+use axum::routing::{MethodRouter, delete, get, patch, post};
 use hyper::body::Incoming;
 use protocol::error::{ErrorBody, ErrorCode};
 use protocol::{RoomName, SessionId, Track};
@@ -26,13 +31,14 @@ use tower::ServiceExt as _;
 
 use crate::access::{Access, Grant};
 use crate::database::Database;
-use crate::ingest::socket::SocketContext;
+use crate::ingest::feed::IngestContext;
 use crate::listener::ConnectionSlot;
-use crate::playback::Recordings;
+use crate::playback::{Hls, Recordings};
 use crate::rooms::Rooms;
 use crate::sessions::Sessions;
 use crate::stop::Stop;
 use crate::store::Store;
+use crate::webrtc::WebRtc;
 
 use error::HttpError;
 
@@ -44,7 +50,9 @@ pub(crate) struct Services {
     pub(crate) database: Arc<dyn Database>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) recordings: Recordings,
-    pub(crate) sockets: Arc<SocketContext>,
+    pub(crate) hls: Hls,
+    pub(crate) ingest: Arc<IngestContext>,
+    pub(crate) webrtc: Arc<WebRtc>,
     pub(crate) stop: Stop,
 }
 
@@ -94,6 +102,15 @@ impl App {
             .route("/api/rooms/{room}/chat/{number}", delete(rooms::delete_chat))
             .route("/api/tokens", with_body(post(tokens::issue)))
             .route("/api/audit", get(tokens::audit))
+            .route("/hls/{session}/index.m3u8", get(hls::multivariant))
+            .route("/hls/{session}/{track}/index.m3u8", get(hls::media))
+            .route("/hls/{session}/{track}/init/{name}", get(hls::init))
+            .route("/hls/{session}/{track}/part/{name}", get(hls::part))
+            .route("/hls/{session}/{track}/segment/{name}", get(hls::segment))
+            .route("/whep/{target}", post(whep::post).options(peer_connection::options))
+            .route("/whep/sessions/{id}", patch(peer_connection::whep).delete(peer_connection::whep))
+            .route("/whip/{room}", post(whip::post).options(peer_connection::options))
+            .route("/whip/sessions/{id}", patch(peer_connection::whip).delete(peer_connection::whip))
             .fallback(error::no_such_address)
             .method_not_allowed_fallback(error::wrong_method)
             .layer(from_fn_with_state(Arc::clone(&services), guard::guard));
@@ -101,6 +118,11 @@ impl App {
             .route("/health", get(status::health))
             .route("/ready", get(status::ready))
             .route("/api/server-key", get(certificate::server_key))
+            .route("/", get(site::page))
+            .route("/watch/{room}", get(site::page))
+            .route("/publish", get(site::page))
+            .route("/recording/{session}", get(site::page))
+            .route("/assets/{*path}", get(site::asset))
             .method_not_allowed_fallback(error::wrong_method);
         let router = guarded.merge(open).layer(DefaultBodyLimit::max(0)).with_state(services);
         Self { router }

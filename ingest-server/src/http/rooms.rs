@@ -87,7 +87,7 @@ pub(super) async fn ban(
 ) -> Result<StatusCode, HttpError> {
     let (room, viewer) = (parse_room(room)?, parse_viewer(viewer)?);
     grant.may_administer(Some(&room))?;
-    let now = services.sockets.clock.unix_ms();
+    let now = services.ingest.clock.unix_ms();
     let until_unix_ms = request.lasts_s.map(|lasts_s| now + u64::from(lasts_s) * 1_000);
     services.rooms.ban(&grant, Ban { room, viewer, until_unix_ms }).await?;
     Ok(StatusCode::NO_CONTENT)

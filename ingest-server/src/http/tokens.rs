@@ -24,7 +24,7 @@ pub(super) async fn issue(
     JsonBody(request): JsonBody<TokenRequest>,
 ) -> Result<(StatusCode, Json<IssuedToken>), HttpError> {
     grant.may_issue(request.role, request.room.as_ref())?;
-    let issued = Grant::issued(&request, services.sockets.clock.unix_ms(), grant.ends_unix_ms)?;
+    let issued = Grant::issued(&request, services.ingest.clock.unix_ms(), grant.ends_unix_ms)?;
     let token = services.access.issue(&issued);
     let (name, ends_unix_ms) = (issued.name, issued.ends_unix_ms.unwrap_or_default());
     let target = Some(name.clone());

@@ -104,7 +104,7 @@ impl Socket for TrackSocket {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        ingest::socket::serve(stream, read_ahead, self.track, &self.grant, &self.services.sockets).await;
+        ingest::socket::serve(stream, read_ahead, self.track, &self.grant, &self.services.ingest).await;
     }
 }
 

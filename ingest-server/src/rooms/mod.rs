@@ -160,10 +160,19 @@ impl Rooms {
         grant.may_publish(&hello.room)?;
         let _opening = self.opening.lock().await;
         if self.sessions.find(hello.session).is_none() {
-            let others = self.sessions.in_room(&hello.room).len();
-            self.hub().rooms.admit_session(self.clock.now(), &hello.room, others)?;
+            self.check_publisher(grant, &hello.room)?;
         }
         self.sessions.open(hello).await
+    }
+
+    /// Whether one more session may come to the room, as far as can be told before it does.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Forbidden`], [`ErrorCode::RoomClosed`] or [`ErrorCode::RoomFull`].
+    pub(crate) fn check_publisher(&self, grant: &Grant, room: &RoomName) -> Result<(), ErrorBody> {
+        grant.may_publish(room)?;
+        let others = self.sessions.in_room(room).len();
+        self.hub().rooms.admit_session(self.clock.now(), room, others)
     }
 
     /// Whether a viewer's token still counts: not after a ban.

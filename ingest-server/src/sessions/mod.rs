@@ -7,4 +7,4 @@ mod session;
 
 pub use lifecycle::{Facts, Lifecycle};
 pub(crate) use registry::{DeleteError, Sessions, SessionsConfig};
-pub(crate) use session::Attached;
+pub(crate) use session::{Attached, LiveSession};
