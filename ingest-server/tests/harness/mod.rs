@@ -286,18 +286,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Publisher<S> {
     pub async fn acked(&mut self, units: u64) {
         while self.durable.count() < units {
             let message = self.next().await;
-            assert!(matches!(message, ServerMessage::Ack { .. }), "{message:?}");
-        }
-    }
-
-    /// The same, however many watch meanwhile.
-    pub async fn durable(&mut self, units: u64) {
-        while self.durable.count() < units {
-            let message = self.next().await;
-            assert!(
-                matches!(message, ServerMessage::Ack { .. } | ServerMessage::Viewers { .. }),
-                "{message:?}"
-            );
+            let is_expected = matches!(message, ServerMessage::Ack { .. } | ServerMessage::Viewers { .. });
+            assert!(is_expected, "{message:?}");
         }
     }
 
@@ -321,7 +311,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Publisher<S> {
         loop {
             match self.next().await {
                 ServerMessage::Complete { units, durable_units, .. } => return (units, durable_units),
-                ServerMessage::Ack { .. } => {}
+                ServerMessage::Ack { .. } | ServerMessage::Viewers { .. } => {}
                 other => panic!("complete was expected: {other:?}"),
             }
         }
