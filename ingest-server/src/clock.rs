@@ -23,6 +23,11 @@ impl Clock {
         (self.started + at).into()
     }
 
+    /// This moment, for libraries that take time as an input in this form.
+    pub(crate) fn instant_now(&self) -> Instant {
+        Instant::now()
+    }
+
     /// The wall clock, in ms since 1970.
     pub(crate) fn unix_ms(&self) -> u64 {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)

@@ -16,6 +16,7 @@ use protocol::pairing::MAX_SERVER_BYTES;
 use protocol::{RoomName, Secret};
 
 use crate::access::{APP_ORIGINS, Access, OriginError, Origins};
+use crate::webrtc::WebRtcConfig;
 
 /// The command line.
 #[derive(Debug, Clone, clap::Parser)]
@@ -115,6 +116,15 @@ pub struct Settings {
     /// New connections a second from one address; 0 for any number
     #[arg(long, env = "MAX_CONNECTION_RATE", default_value_t = 50, value_name = "PER_SECOND")]
     pub max_connection_rate: u32,
+    /// The UDP port of WebRTC, for viewers and for publishers without the app [default: the same number as port]
+    #[arg(long, env = "WEBRTC_PORT", value_name = "PORT")]
+    pub webrtc_port: Option<u16>,
+    /// The IP addresses by which viewers reach this server's UDP port, if it stands behind a NAT that leads there, such as 203.0.113.7
+    #[arg(long, env = "PUBLIC_ADDRESS", value_delimiter = ',', value_name = "ADDRESS")]
+    pub public_address: Vec<IpAddr>,
+    /// Viewers and publishers by WebRTC at the same time
+    #[arg(long, env = "MAX_WEBRTC", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_webrtc: u32,
     /// Sessions that are active or interrupted at the same time
     #[arg(long, env = "MAX_SESSIONS", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_sessions: u32,
@@ -141,6 +151,8 @@ pub struct Config {
     pub recording: RecordingConfig,
     /// What one peer and all peers may take.
     pub bounds: Bounds,
+    /// How WebRTC is set up.
+    pub webrtc: WebRtcConfig,
     /// Where others reach the server, an `http` or `https` URL without a slash at its end; if it is not by an
     /// address of this machine.
     pub public_url: Option<String>,
@@ -299,6 +311,11 @@ impl Settings {
                 total_bytes: (self.memory_budget_mib as usize) << 20,
                 idle: s(self.idle_s),
                 opening: s(self.opening_s),
+            },
+            webrtc: WebRtcConfig {
+                port: self.webrtc_port,
+                public_addresses: self.public_address.clone(),
+                connections: self.max_webrtc as usize,
             },
             public_url,
             pairing_room: self.pairing_room.clone(),

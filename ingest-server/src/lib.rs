@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! listener ─▶ http ─▶ ingest::socket ─▶ ingest::TrackIngest ─▶ recorder ─▶ store, then database ─▶ ack
-//!               │                              └───▶ fanout ─▶ viewers
+//!               │      webrtc (WHIP) ──────────▲
+//!               │                              └───▶ fanout ─▶ viewers: webrtc (WHEP)
 //!               └───▶ playback ◀─────────────────────────────────────────── store and database
 //! ```
 //!
@@ -27,7 +28,9 @@ mod server;
 pub mod sessions;
 mod stop;
 pub mod store;
+mod webrtc;
 
 pub use fanout::LiveUnit;
 pub use listener::TlsError;
 pub use server::{Server, StartError};
+pub use webrtc::WebRtcConfig;

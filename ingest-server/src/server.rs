@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::database::{Database, DatabaseError, SqliteDatabase};
 use crate::http::{App, Services};
 use crate::ingest::TrackSettings;
-use crate::ingest::socket::SocketContext;
+use crate::ingest::feed::IngestContext;
 use crate::listener::{Listener, TlsError, acceptor};
 use crate::log;
 use crate::playback::{Hls, Recordings};
@@ -28,6 +28,7 @@ use crate::recovery::{RecoveryError, recover};
 use crate::sessions::{Sessions, SessionsConfig};
 use crate::stop::Stop;
 use crate::store::{LocalStore, Store, StoreError};
+use crate::webrtc::WebRtc;
 
 /// The database's file in the data folder.
 pub(crate) const DATABASE_FILE: &str = "longtake.db";
@@ -58,6 +59,14 @@ pub enum StartError {
     Listen {
         /// The address.
         address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The UDP port of WebRTC cannot be opened.
+    #[error("cannot open UDP port {port} for WebRTC: {source}; choose another with webrtc-port")]
+    WebRtc {
+        /// The port.
+        port: u16,
         /// What the system said.
         source: std::io::Error,
     },
@@ -139,14 +148,26 @@ impl Server {
             clock,
         ));
         sessions.adopt(interrupted);
-        let sockets = SocketContext {
+        let ingest = Arc::new(IngestContext {
             sessions: Arc::clone(&sessions),
             jobs,
             budget: Arc::new(Semaphore::new(bounds.total_bytes)),
             bounds,
             clock,
             stop: stopping.clone(),
+        });
+        let webrtc = WebRtc::start(
+            &config.webrtc,
+            config.listen,
+            Arc::clone(&ingest),
+            Arc::clone(&key),
+            stopping.clone(),
+        );
+        let failed = |source| {
+            let port = config.webrtc.port.unwrap_or(config.listen.port());
+            StartError::WebRtc { port, source }
         };
+        let webrtc = Arc::new(webrtc.map_err(failed)?);
         let slots = Arc::new(Semaphore::new(bounds.connections));
         let asks_for_token = config.access.asks_for_token();
         let app = App::new(Arc::new(Services {
@@ -162,14 +183,22 @@ impl Server {
                 clock,
                 config.recording.longest_part(),
             ),
-            sockets: Arc::new(sockets),
+            ingest,
+            webrtc: Arc::clone(&webrtc),
             stop: stopping.clone(),
         }));
         log::listening(address, tls.is_some(), asks_for_token, &config.data_dir, &key.public());
         let listener =
             Listener { socket, tls, app, bounds, slots: Arc::clone(&slots), clock, stop: stopping.clone() };
-        let running =
-            Running { sessions, database, recorder, slots, connections: bounds.connections, _lock: lock };
+        let running = Running {
+            sessions,
+            webrtc,
+            database,
+            recorder,
+            slots,
+            connections: bounds.connections,
+            _lock: lock,
+        };
         let done = tokio::spawn(running.run(listener, stopping));
         Ok(Self { address, stop, done })
     }
@@ -192,6 +221,7 @@ impl Server {
 /// What runs beside the listener, and is to be put away in order.
 struct Running {
     sessions: Arc<Sessions>,
+    webrtc: Arc<WebRtc>,
     database: Arc<dyn Database>,
     recorder: JoinHandle<()>,
     slots: Arc<Semaphore>,
@@ -209,7 +239,8 @@ impl Running {
         log::stopping(self.connections - self.slots.available_permits());
         // All slots are free when the last connection is gone.
         let all = self.slots.acquire_many(self.connections as u32);
-        let _ = timeout(FAREWELL, all).await;
+        let _ = timeout(FAREWELL, async { tokio::join!(all, self.webrtc.gone()) }).await;
+        drop(self.webrtc);
         let _ = caretaker.await;
         self.sessions.settle().await;
         // The recorder ends when nobody can give it anything any more.

@@ -7,6 +7,7 @@
 //! - [`family`]: a program and what it has started, with what they use.
 //! - [`window`]: the app in its window, on a screen that nobody sees, used as a person would.
 //! - [`http`]: the ingest server's API as a test asks it.
+//! - [`webrtc`]: viewers and publishers by WebRTC, without a browser.
 //! - [`ffmpeg`]: what an independent player says of a recording.
 //!
 //! This crate's own `tests/` are those in which publisher and server meet: the seeded simulation,
@@ -19,4 +20,5 @@ pub mod ffmpeg;
 pub mod http;
 pub mod network;
 pub mod units;
+pub mod webrtc;
 pub mod window;

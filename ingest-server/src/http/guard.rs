@@ -36,7 +36,9 @@ pub(super) async fn guard(State(services): State<Arc<Services>>, request: Reques
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(
             header::ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static("accept-ranges, content-range, content-length, etag"),
+            HeaderValue::from_static(
+                "accept-ranges, content-range, content-length, etag, location, accept-patch, link",
+            ),
         );
     }
     response.headers_mut().append(header::VARY, HeaderValue::from_static("origin"));
@@ -69,8 +71,11 @@ fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
 
 fn preflight() -> Response {
     let headers = [
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, DELETE"),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, "authorization, range, if-range, if-none-match"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, PUT, PATCH, DELETE"),
+        (
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            "authorization, content-type, range, if-range, if-match, if-none-match",
+        ),
         (header::ACCESS_CONTROL_MAX_AGE, "600"),
     ];
     (StatusCode::NO_CONTENT, headers).into_response()

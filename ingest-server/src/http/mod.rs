@@ -4,11 +4,14 @@ mod certificate;
 mod error;
 mod guard;
 mod hls;
+mod peer_connection;
 mod recording;
 mod sessions;
 mod site;
 mod status;
 mod upgrade;
+mod whep;
+mod whip;
 
 use std::sync::Arc;
 
@@ -17,7 +20,7 @@ use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, patch, post};
 use hyper::body::Incoming;
 use protocol::Track;
 use protocol::error::{ErrorBody, ErrorCode};
@@ -25,12 +28,13 @@ use tower::ServiceExt as _;
 
 use crate::access::Access;
 use crate::database::Database;
-use crate::ingest::socket::SocketContext;
+use crate::ingest::feed::IngestContext;
 use crate::listener::ConnectionSlot;
 use crate::playback::{Hls, Recordings};
 use crate::sessions::Sessions;
 use crate::stop::Stop;
 use crate::store::Store;
+use crate::webrtc::WebRtc;
 
 use error::HttpError;
 
@@ -42,7 +46,8 @@ pub(crate) struct Services {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) recordings: Recordings,
     pub(crate) hls: Hls,
-    pub(crate) sockets: Arc<SocketContext>,
+    pub(crate) ingest: Arc<IngestContext>,
+    pub(crate) webrtc: Arc<WebRtc>,
     pub(crate) stop: Stop,
 }
 
@@ -67,6 +72,10 @@ impl App {
             .route("/hls/{session}/{track}/init/{name}", get(hls::init))
             .route("/hls/{session}/{track}/part/{name}", get(hls::part))
             .route("/hls/{session}/{track}/segment/{name}", get(hls::segment))
+            .route("/whep/{target}", post(whep::post).options(peer_connection::options))
+            .route("/whep/sessions/{id}", patch(peer_connection::whep).delete(peer_connection::whep))
+            .route("/whip/{room}", post(whip::post).options(peer_connection::options))
+            .route("/whip/sessions/{id}", patch(peer_connection::whip).delete(peer_connection::whip))
             .fallback(error::no_such_address)
             .method_not_allowed_fallback(error::wrong_method)
             .layer(from_fn_with_state(Arc::clone(&services), guard::guard));

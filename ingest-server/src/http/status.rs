@@ -24,7 +24,7 @@ pub(super) async fn access() -> StatusCode {
 pub(super) async fn ready(State(services): State<Arc<Services>>) -> Response {
     let database = services.database.ping().await.is_ok();
     // Without its recorder the server takes nothing, whatever the disk says.
-    let store = !services.sockets.jobs.is_closed() && services.store.probe().await.is_ok();
+    let store = !services.ingest.jobs.is_closed() && services.store.probe().await.is_ok();
     let shutting_down = services.stop.is_stopping();
     let ready = database && store && !shutting_down;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

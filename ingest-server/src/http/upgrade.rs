@@ -63,7 +63,7 @@ fn upgrade(
 }
 
 async fn run(upgraded: Upgraded, track: Track, services: &Services) {
-    let context = &services.sockets;
+    let context = &services.ingest;
     match upgraded.downcast::<TokioIo<WriteLimit<TcpStream>>>() {
         Ok(parts) => serve(parts.io.into_inner().into_inner(), parts.read_buf.to_vec(), track, context).await,
         Err(upgraded) => match upgraded.downcast::<TokioIo<WriteLimit<TlsStream<TcpStream>>>>() {

@@ -4,6 +4,7 @@
 //! [`Record`]s for the recorder come out. It knows nothing of sockets, files and tasks.
 
 mod checks;
+pub(crate) mod feed;
 mod params;
 mod record;
 pub(crate) mod socket;

@@ -1,6 +1,5 @@
 //! The driver: connects one WebSocket to its track's state machine. It decides nothing.
 
-use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,21 +11,17 @@ use protocol::error::{ErrorBody, ErrorCode};
 use protocol::limits::MAX_MESSAGE_BYTES;
 use protocol::unit::{Lane, Unit, decode_message};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error as WsError};
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, coding::CloseCode};
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
-use super::record::{Record, Ticket};
+use super::feed::{Feed, IngestContext};
 use super::track::{TrackIngest, Transmit};
-use crate::clock::Clock;
-use crate::config::Bounds;
 use crate::log;
-use crate::recorder::{Job, Recorded, TrackJob};
-use crate::sessions::{Attached, Sessions};
-use crate::stop::Stop;
+use crate::sessions::Attached;
 
 /// What a read takes from the WebSocket's bytes at the most; larger messages grow it while they last.
 const READ_BUFFER_BYTES: usize = 32 * 1024;
@@ -36,18 +31,6 @@ const READ_AHEAD_BYTES: usize = 16 * 1024;
 /// How long a peer may take to accept what is sent, and to answer a close.
 const SEND_PATIENCE: Duration = Duration::from_secs(10);
 const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
-
-/// What all drivers share.
-pub(crate) struct SocketContext {
-    pub(crate) sessions: Arc<Sessions>,
-    pub(crate) jobs: mpsc::Sender<Job>,
-    /// Bytes that may wait for the recorder, of all connections together.
-    pub(crate) budget: Arc<Semaphore>,
-    pub(crate) bounds: Bounds,
-    pub(crate) clock: Clock,
-    /// Turns true when the server stops.
-    pub(crate) stop: Stop,
-}
 
 /// How a connection ends.
 enum Ending {
@@ -60,7 +43,7 @@ enum Ending {
 type Socket<S> = WebSocketStream<BufReader<S>>;
 
 /// Serves an upgraded connection to its end. `read_ahead` holds what came behind the upgrade's request.
-pub(crate) async fn serve<S>(stream: S, read_ahead: Vec<u8>, track: Track, context: &SocketContext)
+pub(crate) async fn serve<S>(stream: S, read_ahead: Vec<u8>, track: Track, context: &IngestContext)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
@@ -82,18 +65,9 @@ where
             return;
         }
     };
-    let mut driver = Driver {
-        context,
-        attached,
-        waiting: VecDeque::new(),
-        out: VecDeque::new(),
-        undurable_bytes: 0,
-        deadline: None,
-        has_warned: false,
-        is_stopping: false,
-    };
+    let mut driver = Driver { feed: Feed::new(context, attached), has_warned: false, is_stopping: false };
     let ending = driver.run(&mut socket).await;
-    driver.detach().await;
+    driver.feed.detach().await;
     driver.log(&ending);
     if let Ending::Close(error) = ending {
         close(&mut socket, error).await;
@@ -101,7 +75,7 @@ where
 }
 
 /// Waits for the hello and attaches the connection to its track.
-async fn open<S>(socket: &mut Socket<S>, track: Track, context: &SocketContext) -> Result<Attached, Ending>
+async fn open<S>(socket: &mut Socket<S>, track: Track, context: &IngestContext) -> Result<Attached, Ending>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
@@ -153,13 +127,7 @@ where
 }
 
 struct Driver<'a> {
-    context: &'a SocketContext,
-    attached: Attached,
-    /// Records that wait for room in the budget of all. While there are any, nothing is read.
-    waiting: VecDeque<(Ticket, Record)>,
-    out: VecDeque<Transmit>,
-    undurable_bytes: u64,
-    deadline: Option<Duration>,
+    feed: Feed<'a>,
     has_warned: bool,
     is_stopping: bool,
 }
@@ -169,31 +137,32 @@ impl Driver<'_> {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let context = self.context;
+        let context = self.feed.context;
         // These wait across many messages, so that a message costs no registration anew.
         let mut stop = context.stop.clone();
         let mut stopped = pin!(stop.wait());
         let mut timer = pin!(sleep_until(context.clock.instant(Duration::ZERO)));
         let mut timer_at = Duration::ZERO;
-        let mut news = pin!(next_news(self.attached.news.clone()));
-        self.with(|_| {});
+        let mut news = pin!(next_news(self.feed.attached.news.clone()));
+        self.feed.with(|_| {});
         loop {
             if let Err(ending) = self.send(socket).await {
                 return ending;
             }
-            self.pass_on();
-            if self.is_stopping && self.waiting.is_empty() && self.is_settled() {
-                let id = self.attached.id;
-                self.with(|ingest| ingest.close(id, shutting_down()));
+            self.feed.pass_on();
+            if self.is_stopping && !self.feed.is_waiting() && self.feed.is_settled() {
+                let id = self.feed.attached.id;
+                self.feed.with(|ingest| ingest.close(id, shutting_down()));
                 continue;
             }
-            let is_full = !self.waiting.is_empty() || self.undurable_bytes > context.bounds.connection_bytes;
+            let is_full = self.feed.is_full();
             if is_full && !self.has_warned {
                 self.has_warned = true;
-                log::budget_reached(self.attached.session.info.id, self.attached.track, self.undurable_bytes);
+                let (id, track) = self.feed.names();
+                log::budget_reached(id, track, self.feed.undurable_bytes);
             }
-            let permits = self.next_permits();
-            let due = self.deadline.unwrap_or_else(|| context.clock.now() + SEND_PATIENCE);
+            let permits = self.feed.next_permits();
+            let due = self.feed.deadline.unwrap_or_else(|| context.clock.now() + SEND_PATIENCE);
             if due != timer_at {
                 timer_at = due;
                 timer.as_mut().reset(context.clock.instant(due));
@@ -203,8 +172,8 @@ impl Driver<'_> {
                     None => return Ending::Gone("the peer left"),
                     Some(Err(error)) => match ending_of(&error) {
                         Ending::Close(error) => {
-                            let id = self.attached.id;
-                            self.with(|ingest| ingest.close(id, error));
+                            let id = self.feed.attached.id;
+                            self.feed.with(|ingest| ingest.close(id, error));
                         }
                         gone @ Ending::Gone(_) => return gone,
                     },
@@ -212,13 +181,13 @@ impl Driver<'_> {
                 },
                 receiver = news.as_mut() => {
                     news.set(next_news(receiver));
-                    self.with(|_| {});
+                    self.feed.with(|_| {});
                 }
                 () = timer.as_mut() => {
                     // It has fired: it must be set again, also to the same moment.
                     timer_at = Duration::ZERO;
-                    let (now, id) = (context.clock.now(), self.attached.id);
-                    self.with(|ingest| {
+                    let (now, id) = (context.clock.now(), self.feed.attached.id);
+                    self.feed.with(|ingest| {
                         if is_full {
                             // It is this side that does not listen.
                             ingest.heard(now, id);
@@ -226,31 +195,28 @@ impl Driver<'_> {
                         ingest.tick(now);
                     });
                 }
-                permit = Arc::clone(&context.budget).acquire_many_owned(permits), if !self.waiting.is_empty() => {
-                    let (Ok(permit), Some((ticket, record))) = (permit, self.waiting.pop_front()) else {
-                        return Ending::Close(shutting_down());
-                    };
-                    let job = self.job(ticket, record, Some(permit));
-                    if context.jobs.send(job).await.is_err() {
+                permit = Arc::clone(&context.budget).acquire_many_owned(permits), if self.feed.is_waiting() => {
+                    let Ok(permit) = permit else { return Ending::Close(shutting_down()) };
+                    if !self.feed.pass_next(permit).await {
                         return Ending::Close(shutting_down());
                     }
                 }
                 () = stopped.as_mut(), if !self.is_stopping => {
                     self.is_stopping = true;
-                    self.with(TrackIngest::flush);
+                    self.feed.with(TrackIngest::flush);
                 }
             }
         }
     }
 
     fn take(&mut self, message: Message) {
-        let (now, id) = (self.context.clock.now(), self.attached.id);
+        let (now, id) = (self.feed.context.clock.now(), self.feed.attached.id);
         self.trace(&message);
         match message {
-            Message::Binary(bytes) => self.with(|ingest| ingest.binary(now, id, bytes)),
-            Message::Text(text) => self.with(|ingest| ingest.text(now, id, text.as_str())),
+            Message::Binary(bytes) => self.feed.with(|ingest| ingest.binary(now, id, bytes)),
+            Message::Text(text) => self.feed.with(|ingest| ingest.text(now, id, text.as_str())),
             Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {
-                self.with(|ingest| {
+                self.feed.with(|ingest| {
                     ingest.heard(now, id);
                 });
             }
@@ -262,7 +228,7 @@ impl Driver<'_> {
         if !tracing::enabled!(tracing::Level::TRACE) {
             return;
         }
-        let track = self.attached.track.name();
+        let track = self.feed.attached.track.name();
         let Message::Binary(units) = message else {
             tracing::trace!(track, bytes = message.len(), "message");
             return;
@@ -274,72 +240,15 @@ impl Driver<'_> {
         }
     }
 
-    /// Lets the state machine do something, and takes out what it then has to say.
-    fn with(&mut self, act: impl FnOnce(&mut TrackIngest)) {
-        let mut ingest = self.attached.session.ingest(self.attached.track);
-        act(&mut ingest);
-        while let Some(record) = ingest.poll_record() {
-            self.waiting.push_back(record);
-        }
-        while let Some(transmit) = ingest.poll_transmit(self.attached.id) {
-            self.out.push_back(transmit);
-        }
-        self.undurable_bytes = ingest.undurable_bytes();
-        self.deadline = ingest.poll_timeout();
-        let live = ingest.take_live();
-        drop(ingest);
-        if !live.is_empty() {
-            self.attached.session.publish(self.attached.track, live);
-        }
-    }
-
-    fn is_settled(&self) -> bool {
-        self.attached.session.ingest(self.attached.track).is_settled()
-    }
-
-    /// Gives records to the recorder while there is room.
-    fn pass_on(&mut self) {
-        while !self.waiting.is_empty() {
-            let permits = self.next_permits();
-            let Ok(permit) = Arc::clone(&self.context.budget).try_acquire_many_owned(permits) else { return };
-            let Ok(slot) = self.context.jobs.try_reserve() else { return };
-            if let Some((ticket, record)) = self.waiting.pop_front() {
-                slot.send(self.job(ticket, record, Some(permit)));
-            }
-        }
-    }
-
-    /// What the next record takes of the budget. One that exceeds all of it waits until it is alone.
-    fn next_permits(&self) -> u32 {
-        let bytes = match self.waiting.front() {
-            Some((_, Record::Part(record))) => record.part.fragment.len(),
-            _ => 0,
-        };
-        bytes.min(self.context.bounds.total_bytes) as u32
-    }
-
-    fn job(&self, ticket: Ticket, record: Record, budget: Option<OwnedSemaphorePermit>) -> Job {
-        let session = &self.attached.session;
-        let to: Arc<dyn Recorded> = Arc::clone(session) as Arc<dyn Recorded>;
-        Job::Track(TrackJob {
-            info: Arc::clone(&session.info),
-            track: self.attached.track,
-            ticket,
-            record,
-            to,
-            budget,
-        })
-    }
-
     async fn send<S>(&mut self, socket: &mut Socket<S>) -> Result<(), Ending>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        if self.out.is_empty() {
+        if self.feed.out.is_empty() {
             return Ok(());
         }
-        self.attached.session.heard_now();
-        while let Some(transmit) = self.out.pop_front() {
+        self.feed.attached.session.heard_now();
+        while let Some(transmit) = self.feed.out.pop_front() {
             match transmit {
                 Transmit::Close(error) => return Err(Ending::Close(error)),
                 Transmit::Message(message) => {
@@ -355,27 +264,9 @@ impl Driver<'_> {
         Ok(())
     }
 
-    /// Takes leave of the track. What has arrived still goes to the recorder.
-    async fn detach(&mut self) {
-        let id = self.attached.id;
-        self.with(|ingest| ingest.disconnect(id));
-        self.attached.session.heard_now();
-        self.attached.session.announce(self.attached.track);
-        while let Some((ticket, record)) = self.waiting.pop_front() {
-            let permits = match &record {
-                Record::Part(record) => record.part.fragment.len().min(self.context.bounds.total_bytes),
-                _ => 0,
-            };
-            let budget = Arc::clone(&self.context.budget).acquire_many_owned(permits as u32).await.ok();
-            if self.context.jobs.send(self.job(ticket, record, budget)).await.is_err() {
-                return;
-            }
-        }
-    }
-
     fn log(&self, ending: &Ending) {
-        let (id, track) = (self.attached.session.info.id, self.attached.track);
-        let counters = self.attached.session.ingest(track).counters();
+        let (id, track) = self.feed.names();
+        let counters = self.feed.attached.session.ingest(track).counters();
         match ending {
             Ending::Gone(why) => log::gone(id, track, counters, why),
             Ending::Close(error) => match error.code {
@@ -395,7 +286,7 @@ async fn next_news(mut news: watch::Receiver<()>) -> watch::Receiver<()> {
     news
 }
 
-fn shutting_down() -> ErrorBody {
+pub(crate) fn shutting_down() -> ErrorBody {
     ErrorBody::new(ErrorCode::ShuttingDown, "the server is stopping; it will be back")
 }
 

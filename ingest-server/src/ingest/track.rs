@@ -9,7 +9,7 @@ use protocol::codec::CodecParameters;
 use protocol::control::{Event, Finish, Hello, Limits, PublisherMessage, ServerMessage, Welcome};
 use protocol::error::{ErrorBody, ErrorCode};
 use protocol::limits::{MAX_EVENTS, MAX_RANGES};
-use protocol::unit::{Unit, decode_message};
+use protocol::unit::{Unit, UnitError, decode_message};
 use protocol::{PROTOCOL_VERSION, SessionId, Track, UnitRange, UnitRanges};
 
 use super::checks::{Highest, check_order, check_payload};
@@ -198,17 +198,27 @@ impl TrackIngest {
 
     /// A text message came.
     pub fn text(&mut self, now: Duration, id: ConnectionId, text: &str) {
+        match PublisherMessage::parse(text) {
+            Ok(message) => self.message(now, id, message),
+            Err(error) if self.heard(now, id) => {
+                self.detach(ErrorBody::new(error.code(), error.to_string()));
+            }
+            Err(_) => {}
+        }
+    }
+
+    /// A control message came.
+    pub fn message(&mut self, now: Duration, id: ConnectionId, message: PublisherMessage) {
         if !self.heard(now, id) {
             return;
         }
-        let outcome = match PublisherMessage::parse(text) {
-            Err(error) => Err(ErrorBody::new(error.code(), error.to_string())),
-            Ok(PublisherMessage::Hello(_)) => {
+        let outcome = match message {
+            PublisherMessage::Hello(_) => {
                 Err(ErrorBody::new(ErrorCode::InvalidMessage, "hello comes once, as the first message"))
             }
-            Ok(PublisherMessage::Params(params)) => self.params(params),
-            Ok(PublisherMessage::Event(event)) => self.event(event),
-            Ok(PublisherMessage::Finish(finish)) => self.finish(finish),
+            PublisherMessage::Params(params) => self.params(params),
+            PublisherMessage::Event(event) => self.event(event),
+            PublisherMessage::Finish(finish) => self.finish(finish),
         };
         if let Err(error) = outcome {
             self.detach(error);
@@ -217,6 +227,16 @@ impl TrackIngest {
 
     /// A binary message came.
     pub fn binary(&mut self, now: Duration, id: ConnectionId, message: Bytes) {
+        self.units(now, id, decode_message(message));
+    }
+
+    /// Units came, or what cannot be read as one.
+    pub fn units(
+        &mut self,
+        now: Duration,
+        id: ConnectionId,
+        units: impl IntoIterator<Item = Result<Unit, UnitError>>,
+    ) {
         if !self.heard(now, id) {
             return;
         }
@@ -224,7 +244,7 @@ impl TrackIngest {
         if let Some(connection) = &mut self.connection {
             connection.is_early |= connection.opening.is_some();
         }
-        for unit in decode_message(message) {
+        for unit in units {
             let outcome = unit
                 .map_err(|error| ErrorBody::new(error.code(), error.to_string()))
                 .and_then(|unit| self.unit(now, unit));

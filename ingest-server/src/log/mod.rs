@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 
 use crate::database::StoredSession;
 use crate::ingest::{Counters, PartRecord, StoredTrack};
+use crate::webrtc::ViewerCounters;
 
 pub use format::subscriber;
 
@@ -172,6 +173,51 @@ pub(crate) fn refused(id: Option<SessionId>, track: Track, error: &ErrorBody) {
         error.message,
         error.code
     );
+}
+
+/// A viewer is connected by WebRTC.
+pub(crate) fn viewer_joined(id: SessionId, room: &RoomName) {
+    info!(target: TARGET, session = id.short(), room = room.as_str(), "a viewer watches by WHEP, room {room}");
+}
+
+/// A viewer that came by WebRTC is gone, or never connected.
+pub(crate) fn viewer_left(id: SessionId, counters: ViewerCounters, lasted: Duration, why: &str) {
+    let ViewerCounters { units, skips, key_requests } = counters;
+    let skipped = match skips {
+        0 => String::new(),
+        times => format!(", skipped {times} times"),
+    };
+    let seconds = lasted.as_secs();
+    info!(
+        target: TARGET,
+        session = id.short(),
+        units,
+        skips,
+        key_requests,
+        seconds,
+        why,
+        "a viewer by WHEP has left: {why}; {units} units in {}{skipped}",
+        duration(seconds)
+    );
+}
+
+/// Somebody began to publish by WebRTC and has sent nothing that could be recorded.
+pub(crate) fn publisher_without_media(room: &RoomName, why: &str) {
+    warn!(target: TARGET, room = room.as_str(), why, "a WHIP publisher left room {room} without picture and sound: {why}");
+}
+
+/// What the UDP port has dropped since the start, if anything.
+pub(crate) fn datagrams_dropped(stray: u64, inbox: u64, outgoing: u64) {
+    if stray + inbox + outgoing > 0 {
+        info!(
+            target: TARGET,
+            stray,
+            inbox,
+            outgoing,
+            "datagrams dropped: {stray} for nobody, {inbox} that came faster than they were read, {outgoing} that the system \
+             did not take"
+        );
+    }
 }
 
 /// A session's status changed.

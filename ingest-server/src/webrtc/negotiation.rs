@@ -1,0 +1,279 @@
+//! From an offer to an answer: which media, in which form, over which addresses.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use str0m::change::SdpOffer;
+use str0m::config::DtlsCert;
+use str0m::crypto::CryptoProvider;
+use str0m::format::{Codec, PayloadParams};
+use str0m::media::{MediaKind, Mid, Pt};
+use str0m::rtp::{Extension, ExtensionMap};
+use str0m::{Candidate, Event, IceCreds, Output, Rtc, RtcConfig};
+use uuid::Uuid;
+
+/// Media lines that an offer may have; a browser has one for each track.
+const MAX_MEDIA_LINES: usize = 16;
+/// The longest part of a library's word that a peer is told.
+const MAX_REASON_CHARS: usize = 160;
+/// Profiles of H.264 by their `profile-level-id` (RFC 6184 §8.1), of level 3.1: Constrained Baseline, Baseline, Main,
+/// Constrained High, High. None of these decoders minds a higher level.
+const PROFILES: [u32; 5] = [0x42_e01f, 0x42_001f, 0x4d_001f, 0x64_0c1f, 0x64_001f];
+/// The level that is asked of a publisher at the most: 5.2, which 4K pictures have.
+const MAX_LEVEL: u32 = 0x34;
+/// Payload types of the pictures and of their repetitions (RTX), and of the sound. The peer's own numbers take their place.
+const VIDEO_TYPES: [(u8, u8); 5] = [(96, 97), (98, 99), (100, 101), (102, 103), (104, 105)];
+/// The numbers of header extensions, where the peer has none of its own.
+const MID_EXTENSION: u8 = 4;
+const PLAYOUT_DELAY_EXTENSION: u8 = 6;
+
+/// Why an offer gets no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum OfferError {
+    #[error("the body is no SDP offer: {0}")]
+    NotSdp(String),
+    #[error("the offer has more than {MAX_MEDIA_LINES} media lines")]
+    TooManyMedia,
+    #[error("the offer cannot be answered: {0}")]
+    Refused(String),
+    #[error("the offer receives neither H.264 with packetization-mode=1 nor Opus")]
+    NothingToSend,
+    #[error("the offer sends neither H.264 with packetization-mode=1 nor Opus")]
+    NothingToReceive,
+}
+
+/// Which way media go, seen from the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// To a viewer; with the publisher's profile: the bytes 1 to 3 of its `avcC`.
+    Out(Option<[u8; 3]>),
+    /// From a publisher.
+    In,
+}
+
+/// A track on its way through a peer connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) mid: Mid,
+    pub(super) payload_type: Pt,
+}
+
+/// An offer that was answered.
+pub(super) struct Agreed {
+    pub(super) rtc: Rtc,
+    pub(super) answer: String,
+    /// This side's name in connectivity checks.
+    pub(super) ufrag: String,
+    /// The peer's.
+    pub(super) remote_ufrag: Option<String>,
+    pub(super) video: Option<Line>,
+    pub(super) audio: Option<Line>,
+}
+
+/// What all peer connections have in common.
+pub(super) struct Negotiator {
+    crypto: Arc<CryptoProvider>,
+    certificate: DtlsCert,
+    candidates: Vec<Candidate>,
+}
+
+impl Negotiator {
+    /// None if no certificate can be made.
+    pub(super) fn new(candidates: Vec<Candidate>) -> Option<Self> {
+        let crypto = str0m::crypto::from_feature_flags();
+        let certificate = crypto.dtls_provider.generate_certificate()?;
+        Some(Self { crypto: Arc::new(crypto), certificate, candidates })
+    }
+
+    /// Answers an offer.
+    pub(super) fn answer(&self, offer: &str, way: Way, now: Instant) -> Result<Agreed, OfferError> {
+        let short = |reason: String| reason.chars().take(MAX_REASON_CHARS).collect::<String>();
+        if offer.lines().filter(|line| line.starts_with("m=")).count() > MAX_MEDIA_LINES {
+            return Err(OfferError::TooManyMedia);
+        }
+        let parsed =
+            SdpOffer::from_sdp_string(offer).map_err(|error| OfferError::NotSdp(short(error.to_string())))?;
+        let ufrag = Uuid::new_v4().simple().to_string()[..16].to_owned();
+        let mut rtc = self.config(way, &ufrag).build(now);
+        for candidate in &self.candidates {
+            rtc.add_local_candidate(candidate.clone());
+        }
+        let refused = |error: str0m::RtcError| OfferError::Refused(short(error.to_string()));
+        let answer = rtc.sdp_api().accept_offer(parsed).map_err(refused)?.to_sdp_string();
+        let mut lines = [None, None];
+        while let Output::Event(event) = rtc.poll_output().map_err(refused)? {
+            let Event::MediaAdded(added) = event else { continue };
+            let goes = match way {
+                Way::Out(_) => added.direction.is_sending(),
+                Way::In => added.direction.is_receiving(),
+            };
+            let at = usize::from(added.kind == MediaKind::Audio);
+            if goes && lines[at].is_none() {
+                lines[at] = line(&mut rtc, added.mid, added.kind, way);
+            }
+        }
+        let [video, audio] = lines;
+        if video.is_none() && audio.is_none() {
+            return Err(match way {
+                Way::Out(_) => OfferError::NothingToSend,
+                Way::In => OfferError::NothingToReceive,
+            });
+        }
+        Ok(Agreed { rtc, answer, ufrag, remote_ufrag: first_ufrag(offer), video, audio })
+    }
+
+    fn config(&self, way: Way, ufrag: &str) -> RtcConfig {
+        let credentials = IceCreds { ufrag: ufrag.to_owned(), ..IceCreds::new() };
+        let mut config = Rtc::builder()
+            .set_ice_lite(true)
+            .set_crypto_provider(Arc::clone(&self.crypto))
+            .set_dtls_cert(self.certificate.clone())
+            .set_local_ice_credentials(credentials)
+            .clear_codecs()
+            .enable_opus(true, false);
+        for ((video, resend), profile) in VIDEO_TYPES.into_iter().zip(profiles(way)) {
+            config.codec_config().add_h264(video.into(), Some(resend.into()), true, profile);
+        }
+        match way {
+            // What estimates the bandwidth is left out: its pacing costs a viewer up to 250 ms.
+            Way::Out(_) => {
+                let mut extensions = ExtensionMap::empty();
+                extensions.set(MID_EXTENSION, Extension::RtpMid);
+                extensions.set(PLAYOUT_DELAY_EXTENSION, Extension::PlayoutDelay);
+                config.set_extension_map(extensions)
+            }
+            // A publisher needs to hear how its packets arrive, or it stays at a low bit rate.
+            Way::In => config,
+        }
+    }
+}
+
+/// The profiles to agree on, the best first.
+fn profiles(way: Way) -> Vec<u32> {
+    match way {
+        Way::In => PROFILES.iter().map(|profile| profile & !0xff | MAX_LEVEL).collect(),
+        Way::Out(None) => PROFILES.to_vec(),
+        Way::Out(Some(publisher)) => {
+            let mut profiles = PROFILES.to_vec();
+            let of_publisher = family(publisher);
+            profiles.sort_by_key(|profile| *profile != of_publisher);
+            profiles[0] = of_publisher & !0xff | u32::from(publisher[2]);
+            profiles
+        }
+    }
+}
+
+/// Which of [`PROFILES`] decodes a stream of this profile (RFC 6184 table 5).
+const fn family([profile, constraints, _]: [u8; 3]) -> u32 {
+    match profile {
+        0x42 if constraints & 0x40 != 0 => PROFILES[0],
+        0x4d if constraints & 0x80 != 0 => PROFILES[0],
+        0x42 => PROFILES[1],
+        0x4d => PROFILES[2],
+        0x64 if constraints & 0x0c == 0x0c => PROFILES[3],
+        _ => PROFILES[4],
+    }
+}
+
+/// The payload type that a medium is sent in, if the peer knows one.
+fn line(rtc: &mut Rtc, mid: Mid, kind: MediaKind, way: Way) -> Option<Line> {
+    let writer = rtc.writer(mid)?;
+    let known = |params: &&PayloadParams| match kind {
+        MediaKind::Video => params.spec().codec == Codec::H264,
+        MediaKind::Audio => params.spec().codec == Codec::Opus,
+    };
+    let wanted = profiles(way);
+    // Any decoder of H.264 is better than none: most decode more than they say.
+    let rank = |params: &&PayloadParams| {
+        let profile = params.spec().format.profile_level_id.unwrap_or_default();
+        wanted.iter().position(|wanted| wanted >> 8 == profile >> 8).unwrap_or(wanted.len())
+    };
+    let best = writer.payload_params().filter(known).min_by_key(rank)?;
+    Some(Line { mid, payload_type: best.pt() })
+}
+
+/// The name that the first `a=ice-ufrag` line gives.
+pub(super) fn first_ufrag(sdp: &str) -> Option<String> {
+    sdp.lines().find_map(|line| line.strip_prefix("a=ice-ufrag:")).map(|name| name.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_viewer_is_offered_the_publishers_profile_first() {
+        for (avcc, first) in [
+            ([0x42, 0xc0, 0x1e], 0x42_e01e),
+            ([0x42, 0x00, 0x29], 0x42_0029),
+            ([0x4d, 0x40, 0x1f], 0x4d_001f),
+            ([0x64, 0x00, 0x33], 0x64_0033),
+            ([0x64, 0x0c, 0x28], 0x64_0c28),
+            ([0x6e, 0x00, 0x28], 0x64_0028),
+        ] {
+            let profiles = profiles(Way::Out(Some(avcc)));
+            assert_eq!(profiles[0], first, "{avcc:02x?}: {profiles:06x?}");
+            assert_eq!(profiles.len(), PROFILES.len());
+        }
+        assert_eq!(profiles(Way::In)[0], 0x42_e034);
+    }
+
+    fn negotiator() -> Negotiator {
+        let here = Candidate::host(([127, 0, 0, 1], 9).into(), "udp").unwrap();
+        Negotiator::new(vec![here]).unwrap()
+    }
+
+    const HEAD: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n";
+    const FINGERPRINT: &str = "a=fingerprint:sha-256 00:01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13:14:15:16:17:18:19:1A:1B:1C:1D:1E:1F\r\n";
+
+    fn offer(formats: &str) -> String {
+        format!(
+            "{HEAD}m=video 9 UDP/TLS/RTP/SAVPF 100 101\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:abcd\r\na=ice-pwd:0123456789abcdef01234567\r\n{FINGERPRINT}a=setup:actpass\r\na=mid:0\r\na=recvonly\r\na=rtcp-mux\r\n{formats}"
+        )
+    }
+
+    #[test]
+    fn an_offer_of_h264_is_answered_in_the_peers_payload_type_of_the_publishers_profile() {
+        let formats = "a=rtpmap:100 H264/90000\r\na=fmtp:100 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f\r\na=rtpmap:101 H264/90000\r\na=fmtp:101 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=64001f\r\n";
+        for (publisher, payload_type) in
+            [([0x42, 0xc0, 0x1e], 100), ([0x64, 0x00, 0x1f], 101), ([0x4d, 0x00, 0x1f], 100)]
+        {
+            let way = Way::Out(Some(publisher));
+            let agreed = negotiator().answer(&offer(formats), way, Instant::now()).unwrap();
+            assert_eq!(agreed.video.unwrap().payload_type, payload_type.into(), "{publisher:02x?}");
+            assert_eq!(agreed.audio, None);
+            assert_eq!(agreed.remote_ufrag.as_deref(), Some("abcd"));
+            assert!(agreed.answer.contains(&format!("a=ice-ufrag:{}", agreed.ufrag)), "{}", agreed.answer);
+            assert!(
+                agreed.answer.contains("a=ice-lite") && agreed.answer.contains("a=sendonly"),
+                "{}",
+                agreed.answer
+            );
+        }
+    }
+
+    #[test]
+    fn offers_that_cannot_be_served_are_refused_with_a_reason() {
+        let vp8 = offer("a=rtpmap:100 VP8/90000\r\na=rtpmap:101 VP9/90000\r\n");
+        let h264 =
+            offer("a=rtpmap:100 H264/90000\r\na=fmtp:100 packetization-mode=1;profile-level-id=42e01f\r\n");
+        let answer = |offer: &str, way| negotiator().answer(offer, way, Instant::now()).map(|_| ());
+        assert!(matches!(answer(&vp8, Way::Out(None)), Err(OfferError::NothingToSend)));
+        assert!(matches!(answer(&h264, Way::In), Err(OfferError::NothingToReceive)), "it receives only");
+        for garbage in ["", "v=0", "{}", "v=0\r\nm=", "\u{0}", &h264[..h264.len() / 2].replace("v=0", "v=1")]
+        {
+            assert!(
+                matches!(
+                    answer(garbage, Way::Out(None)),
+                    Err(OfferError::NotSdp(_) | OfferError::Refused(_))
+                ),
+                "{garbage:?}"
+            );
+        }
+        let without_key = h264.replace(FINGERPRINT, "");
+        assert!(matches!(answer(&without_key, Way::Out(None)), Err(OfferError::Refused(_))));
+        let many = format!("{HEAD}{}", "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\n".repeat(17));
+        assert!(matches!(answer(&many, Way::Out(None)), Err(OfferError::TooManyMedia)));
+    }
+}
