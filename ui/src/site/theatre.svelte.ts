@@ -64,6 +64,11 @@ export class Theatre {
     for (const player of this.players.values()) player.setMuted(muted);
   }
 
+  /** The page goes away: the server need not wait until it misses somebody. */
+  close(): void {
+    for (const player of this.players.values()) player.close();
+  }
+
   serverIsBack(): void {
     for (const player of this.players.values()) player.serverIsBack();
   }
