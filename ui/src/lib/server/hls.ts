@@ -111,7 +111,7 @@ export class HlsSource implements Source {
       startPosition: this.wish.from ?? -1,
       backBufferLength: 30,
       // A little faster when it has fallen behind, where nobody hears it.
-      maxLiveSyncPlaybackRate: lowLatency ? 1.05 : 1,
+      maxLiveSyncPlaybackRate: lowLatency ? 1.2 : 1,
       // The policy allows no workers made of blobs; unpacking MP4 is little work.
       enableWorker: false,
       xhrSetup: (request) => {
