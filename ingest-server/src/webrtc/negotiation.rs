@@ -19,6 +19,8 @@ const MAX_REASON_CHARS: usize = 160;
 /// Profiles of H.264 by their `profile-level-id` (RFC 6184 §8.1), of level 3.1: Constrained Baseline, Baseline, Main,
 /// Constrained High, High. None of these decoders minds a higher level.
 const PROFILES: [u32; 5] = [0x42_e01f, 0x42_001f, 0x4d_001f, 0x64_0c1f, 0x64_001f];
+/// The levels that there are, times ten (ITU-T H.264 table A-1). No peer understands another one.
+const LEVELS: [u8; 16] = [10, 11, 12, 13, 20, 21, 22, 30, 31, 32, 40, 41, 42, 50, 51, 52];
 /// The level that is asked of a publisher at the most: 5.2, which 4K pictures have.
 const MAX_LEVEL: u32 = 0x34;
 /// Payload types of the pictures and of their repetitions (RTX), and of the sound. The peer's own numbers take their place.
@@ -158,7 +160,9 @@ fn profiles(way: Way) -> Vec<u32> {
             let mut profiles = PROFILES.to_vec();
             let of_publisher = family(publisher);
             profiles.sort_by_key(|profile| *profile != of_publisher);
-            profiles[0] = of_publisher & !0xff | u32::from(publisher[2]);
+            if LEVELS.contains(&publisher[2]) {
+                profiles[0] = of_publisher & !0xff | u32::from(publisher[2]);
+            }
             profiles
         }
     }
@@ -211,6 +215,7 @@ mod tests {
             ([0x64, 0x00, 0x33], 0x64_0033),
             ([0x64, 0x0c, 0x28], 0x64_0c28),
             ([0x6e, 0x00, 0x28], 0x64_0028),
+            ([0x4d, 0x00, 0xff], 0x4d_001f),
         ] {
             let profiles = profiles(Way::Out(Some(avcc)));
             assert_eq!(profiles[0], first, "{avcc:02x?}: {profiles:06x?}");
