@@ -9,7 +9,7 @@ use str0m::crypto::CryptoProvider;
 use str0m::format::{Codec, PayloadParams};
 use str0m::media::{MediaKind, Mid, Pt};
 use str0m::rtp::{Extension, ExtensionMap};
-use str0m::{Candidate, Event, IceCreds, Output, Rtc, RtcConfig};
+use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 use uuid::Uuid;
 
 /// Media lines that an offer may have; a browser has one for each track.
@@ -104,15 +104,14 @@ impl Negotiator {
         let refused = |error: str0m::RtcError| OfferError::Refused(short(error.to_string()));
         let answer = rtc.sdp_api().accept_offer(parsed).map_err(refused)?.to_sdp_string();
         let mut lines = [None, None];
-        while let Output::Event(event) = rtc.poll_output().map_err(refused)? {
-            let Event::MediaAdded(added) = event else { continue };
-            let goes = match way {
-                Way::Out(_) => added.direction.is_sending(),
-                Way::In => added.direction.is_receiving(),
-            };
-            let at = usize::from(added.kind == MediaKind::Audio);
+        for (kind, mid) in media(&answer) {
+            let goes = rtc.media(mid).is_some_and(|media| match way {
+                Way::Out(_) => media.direction().is_sending(),
+                Way::In => media.direction().is_receiving(),
+            });
+            let at = usize::from(kind == MediaKind::Audio);
             if goes && lines[at].is_none() {
-                lines[at] = line(&mut rtc, added.mid, added.kind, way);
+                lines[at] = line(&mut rtc, mid, kind, way);
             }
         }
         let [video, audio] = lines;
@@ -197,6 +196,24 @@ fn line(rtc: &mut Rtc, mid: Mid, kind: MediaKind, way: Way) -> Option<Line> {
     Some(Line { mid, payload_type: best.pt() })
 }
 
+/// The media of a description, in its order. The library tells of them itself only once the peer is connected.
+fn media(sdp: &str) -> Vec<(MediaKind, Mid)> {
+    let mut found = Vec::new();
+    let mut kind = None;
+    for line in sdp.lines() {
+        if line.starts_with("m=") {
+            kind = match line {
+                video if video.starts_with("m=video ") => Some(MediaKind::Video),
+                audio if audio.starts_with("m=audio ") => Some(MediaKind::Audio),
+                _ => None,
+            };
+        } else if let (Some(kind), Some(mid)) = (kind, line.strip_prefix("a=mid:")) {
+            found.push((kind, Mid::from(mid.trim())));
+        }
+    }
+    found
+}
+
 /// The name that the first `a=ice-ufrag` line gives.
 pub(super) fn first_ufrag(sdp: &str) -> Option<String> {
     sdp.lines().find_map(|line| line.strip_prefix("a=ice-ufrag:")).map(|name| name.trim().to_owned())
@@ -265,7 +282,8 @@ mod tests {
             offer("a=rtpmap:100 H264/90000\r\na=fmtp:100 packetization-mode=1;profile-level-id=42e01f\r\n");
         let answer = |offer: &str, way| negotiator().answer(offer, way, Instant::now()).map(|_| ());
         assert!(matches!(answer(&vp8, Way::Out(None)), Err(OfferError::NothingToSend)));
-        assert!(matches!(answer(&h264, Way::In), Err(OfferError::NothingToReceive)), "it receives only");
+        let refused = answer(&h264, Way::In);
+        assert!(matches!(refused, Err(OfferError::NothingToReceive)), "it receives only: {refused:?}");
         for garbage in ["", "v=0", "{}", "v=0\r\nm=", "\u{0}", &h264[..h264.len() / 2].replace("v=0", "v=1")]
         {
             assert!(
