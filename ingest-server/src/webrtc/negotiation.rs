@@ -90,7 +90,10 @@ impl Negotiator {
 
     /// Answers an offer.
     pub(super) fn answer(&self, offer: &str, way: Way, now: Instant) -> Result<Agreed, OfferError> {
-        let short = |reason: String| reason.chars().take(MAX_REASON_CHARS).collect::<String>();
+        // The lines before the last say where in the server's memory it was found.
+        let short = |reason: String| {
+            reason.lines().last().unwrap_or_default().chars().take(MAX_REASON_CHARS).collect::<String>()
+        };
         if offer.lines().filter(|line| line.starts_with("m=")).count() > MAX_MEDIA_LINES {
             return Err(OfferError::TooManyMedia);
         }
@@ -278,8 +281,10 @@ mod tests {
     #[test]
     fn offers_that_cannot_be_served_are_refused_with_a_reason() {
         let vp8 = offer("a=rtpmap:100 VP8/90000\r\na=rtpmap:101 VP9/90000\r\n");
-        let h264 =
-            offer("a=rtpmap:100 H264/90000\r\na=fmtp:100 packetization-mode=1;profile-level-id=42e01f\r\n");
+        let h264 = offer(
+            "a=rtpmap:100 H264/90000\r\na=fmtp:100 packetization-mode=1;profile-level-id=42e01f\r\n\
+             a=rtpmap:101 rtx/90000\r\na=fmtp:101 apt=100\r\n",
+        );
         let answer = |offer: &str, way| negotiator().answer(offer, way, Instant::now()).map(|_| ());
         assert!(matches!(answer(&vp8, Way::Out(None)), Err(OfferError::NothingToSend)));
         let refused = answer(&h264, Way::In);
