@@ -184,6 +184,15 @@ pub struct RecordingConfig {
     pub gather: Duration,
 }
 
+impl RecordingConfig {
+    /// No part of a usual picture rate lasts longer: a part closes with the unit by which it reaches its limit.
+    #[must_use]
+    pub fn longest_part(&self) -> Duration {
+        const SLOWEST_FRAME: Duration = Duration::from_millis(67);
+        Duration::from_micros(self.part.duration_90k * 100 / 9) + SLOWEST_FRAME
+    }
+}
+
 /// What one peer and all peers may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
@@ -286,7 +295,7 @@ impl Settings {
             recording: RecordingConfig {
                 part: PartLimits {
                     // Parts close by the server's clock; this is for units that come faster than they play.
-                    duration_90k: u64::from(self.part_ms) * 90 * 2,
+                    duration_90k: u64::from(self.part_ms) * 90 * 5 / 4,
                     // A part is held whole: a fourth of a connection's budget keeps lanes and commits apart.
                     payload_bytes: MAX_MESSAGE_BYTES / 2,
                 },

@@ -22,7 +22,7 @@ use crate::ingest::TrackSettings;
 use crate::ingest::feed::IngestContext;
 use crate::listener::{Listener, TlsError, acceptor};
 use crate::log;
-use crate::playback::Recordings;
+use crate::playback::{Hls, Recordings};
 use crate::recorder::Recorder;
 use crate::recovery::{RecoveryError, recover};
 use crate::sessions::{Sessions, SessionsConfig};
@@ -175,7 +175,14 @@ impl Server {
             sessions: Arc::clone(&sessions),
             database: Arc::clone(&database),
             store: Arc::clone(&store),
-            recordings: Recordings::new(Arc::clone(&database), store),
+            recordings: Recordings::new(Arc::clone(&database), Arc::clone(&store)),
+            hls: Hls::new(
+                Arc::clone(&sessions),
+                Arc::clone(&database),
+                store,
+                clock,
+                config.recording.longest_part(),
+            ),
             ingest,
             webrtc: Arc::clone(&webrtc),
             stop: stopping.clone(),

@@ -10,6 +10,7 @@ mod log;
 mod pictures;
 #[cfg(test)]
 mod rehearsal;
+mod room_window;
 mod single_instance;
 mod updates;
 
@@ -62,6 +63,8 @@ pub fn with_commands<R: Runtime>(builder: Builder<R>) -> Builder<R> {
         commands::inputs::devices,
         commands::inputs::set_muted,
         commands::inputs::set_camera_on,
+        commands::session::invite,
+        commands::session::open_room,
         commands::session::start,
         commands::session::stop,
         commands::session::reconnect,

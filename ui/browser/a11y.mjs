@@ -1,21 +1,26 @@
-// Looks at every scene in both themes and two sizes: no violation that axe knows, nothing wider than the window, no complaint in
+// Looks at every scene of the app and of the site in both themes and two sizes: no violation that axe knows, nothing wider than the window, no complaint in
 // the console; and that both renderers draw the same picture in time. `npm run a11y`.
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 
 import { checkPreview } from './preview.mjs';
 import { ACROSS, DESKTOP, openScreen, PHONE, SCENES, STEPS, THEMES } from './screen.mjs';
+import { openSite } from './site.mjs';
+import { SITE_SCENES } from './site_scenes.mjs';
 
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const screen = await openScreen();
+const site = await openSite();
 const faults = [];
 let looks = 0;
 
 async function look(scene, theme, size) {
-  const page = await screen.show(scene, theme, size, '&renderer=canvas2d&picture=still');
+  const page = Object.hasOwn(SITE_SCENES, scene)
+    ? await site.show(scene, theme, size)
+    : await screen.show(scene, theme, size, '&renderer=canvas2d&picture=still');
   const place = `${scene}, ${theme}, ${size.name}`;
   await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'], preload: false }));
   for (const { id, help, nodes } of violations) {
     for (const node of nodes) faults.push(`${place}: ${id}: ${help}: ${node.target.join(' ')}: ${node.failureSummary}`);
   }
@@ -39,7 +44,10 @@ function tooWide() {
   return found.map((element) => `<${element.localName} class="${element.getAttribute('class') ?? ''}">`);
 }
 
-const places = [...SCENES, ...Object.keys(STEPS)].flatMap((scene) =>
+// Names of some scenes on the command line: only those.
+const wanted = process.argv.slice(2);
+const scenes = [...SCENES, ...Object.keys(STEPS), ...Object.keys(SITE_SCENES)];
+const places = (wanted.length > 0 ? wanted : scenes).flatMap((scene) =>
   THEMES.flatMap((theme) => {
     const sizes = theme === 'dark' ? [PHONE, DESKTOP, ACROSS] : [PHONE, DESKTOP];
     return sizes.map((size) => [scene, theme, size]);
@@ -55,9 +63,10 @@ async function lookAround() {
 
 // Two at once: while one waits for its page, the other computes.
 await Promise.all([lookAround(), lookAround()]);
-faults.push(...(await checkPreview(screen)));
+if (wanted.length === 0) faults.push(...(await checkPreview(screen)));
 await screen.close();
-faults.push(...screen.complaints);
+await site.close();
+faults.push(...screen.complaints, ...site.complaints);
 
 for (const fault of faults) console.error(fault);
 console.log(`${looks} looks, ${faults.length} faults`);

@@ -70,28 +70,40 @@ export const STEPS = {
   ],
 };
 
+/** A browser whose camera and microphone are made up. */
+export function launch() {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? BROWSERS.find((path) => existsSync(path)) ?? BROWSERS[0],
+    args: [
+      // The sandbox does not start as root. Without a graphics processor, WebGL is drawn by the processor.
+      ...['--no-sandbox', '--use-angle=swiftshader', '--enable-unsafe-swiftshader'],
+      ...['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'],
+    ],
+  });
+}
+
+/** One context for each theme and size. */
+export function contexts(browser) {
+  const made = new Map();
+  return (theme, size) => {
+    const key = `${theme} ${size.name}`;
+    if (!made.has(key)) {
+      const settings = { viewport: size, colorScheme: theme, reducedMotion: 'reduce', hasTouch: size !== DESKTOP };
+      made.set(key, browser.newContext(settings));
+    }
+    return made.get(key);
+  };
+}
+
 /**
  * A browser on the simulated build. `show` opens a scene (or one of the steps) once its first picture is drawn or is not going to be; what
  * the page complains about is collected in `complaints`.
  */
 export async function openScreen() {
   const site = await serve(fileURLToPath(new URL('../dist-simulated', import.meta.url)));
-  const browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? BROWSERS.find((path) => existsSync(path)) ?? BROWSERS[0],
-    // Without a graphics processor, WebGL is drawn by the processor. The sandbox does not start as root.
-    args: ['--no-sandbox', '--use-angle=swiftshader', '--enable-unsafe-swiftshader'],
-  });
+  const browser = await launch();
   const complaints = [];
-  const contexts = new Map();
-
-  function contextFor(theme, size) {
-    const key = `${theme} ${size.name}`;
-    if (!contexts.has(key)) {
-      const settings = { viewport: size, colorScheme: theme, reducedMotion: 'reduce', hasTouch: size !== DESKTOP };
-      contexts.set(key, browser.newContext(settings));
-    }
-    return contexts.get(key);
-  }
+  const contextFor = contexts(browser);
 
   async function show(name, theme, size, query = '') {
     const [scene, step] = STEPS[name] ?? [name, null];

@@ -55,7 +55,7 @@ enum Command {
     Cross(cross::Options),
     /// Draw every icon anew from the mark in `icons/`.
     Icons,
-    /// Build the app's screen into ui/dist, from where the app takes it.
+    /// Build the app's screen and the server's web site, from where the app and the server take them.
     Ui,
     /// Run the capture crate's tests of a real V4L2 camera, in a virtual machine that has one.
     Vivid(vivid::Options),

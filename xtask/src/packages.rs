@@ -139,7 +139,13 @@ const PACKAGES: &[Package] = &[
         debian: "chromium",
         elsewhere: None,
         purpose: Purpose::Test,
-        why: "shows every scene of the screen to the accessibility checks",
+        why: "shows every scene of the screen to the accessibility checks, and plays what the server serves",
+    },
+    Package {
+        debian: "chromium-driver",
+        elsewhere: None,
+        purpose: Purpose::Test,
+        why: "clicks and types on the server's pages",
     },
     Package {
         debian: "fonts-dejavu-core",
@@ -182,7 +188,8 @@ const PACKAGES: &[Package] = &[
 
 /// Programs that do what a package is for, where it is not to be had: Ubuntu has Chromium as a snap only, but its CI machines
 /// come with Chrome.
-const AS_GOOD_AS: &[(&str, &[&str])] = &[("chromium", &["google-chrome", "chromium-browser"])];
+const AS_GOOD_AS: &[(&str, &[&str])] =
+    &[("chromium", &["google-chrome", "chromium-browser"]), ("chromium-driver", &["chromedriver"])];
 
 /// Makes sure that everything for `purpose` is installed: on Debian and Ubuntu by installing it, elsewhere by saying
 /// what to install.

@@ -33,10 +33,10 @@ const STEPS: &[Step] = &[
         run: |workspace| run::checked(workspace.cargo().args(["fmt", "--all", "--check"])),
     },
     Step { name: "tidy", proves: "the house rules hold: layering, names, lengths", run: tidy::run },
-    // Before whatever compiles the app, which has the built screen in it.
+    // Before whatever compiles the app and the server, which have what is built in them.
     Step {
         name: "ui",
-        proves: "the screen builds, its tests pass, and every scene of it is accessible in a browser",
+        proves: "the screen and the site build, their tests pass, and every scene of them is accessible in a browser",
         run: ui::check,
     },
     Step {
@@ -129,7 +129,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()
 }
 
 fn tests(workspace: &Workspace) -> anyhow::Result<()> {
-    // The app has its screen inside.
+    // The app has its screen inside, and the server its site.
     ui::build(workspace)?;
     // Tests of one crate start the programs of another, which cargo does not build for them. This program is left
     // out: a running program cannot be replaced on every system.

@@ -1,4 +1,4 @@
-//! The app's screen: what npm does for it, in order, and only when something has changed.
+//! The app's screen and the server's web site: what npm does for them, in order, and only when something has changed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,11 @@ use crate::packages::find_on_path;
 use crate::run;
 use crate::workspace::Workspace;
 
-/// What the screen is made of, below `ui`.
+/// What both are made of, below `ui`.
 const SOURCES: &[&str] = &[
     "src",
     "index.html",
+    "site.html",
     "package.json",
     "package-lock.json",
     "svelte.config.js",
@@ -22,7 +23,10 @@ const SOURCES: &[&str] = &[
     "vite.config.ts",
 ];
 
-/// Checks, tests and builds the screen, and has a browser look at every scene of it.
+/// Each build: what makes it, and the page in it.
+const BUILDS: &[(&str, &str)] = &[("build", "dist/index.html"), ("build:site", "dist-site/site.html")];
+
+/// Checks, tests and builds both, and has a browser look at every scene of them.
 ///
 /// # Errors
 /// When a step fails, or Node.js is missing.
@@ -34,24 +38,32 @@ pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes sure that `ui/dist`, from where the app takes it, is there and newer than what it is made of.
+/// Makes sure that `ui/dist`, from where the app takes its screen, and `ui/dist-site`, from where the server takes its site,
+/// are there and newer than what they are made of.
 ///
 /// # Errors
 /// When it cannot be built, or Node.js is missing.
 pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<()> {
     let ui = installed(workspace)?;
     let sources: Vec<_> = SOURCES.iter().map(|source| ui.join(source)).collect();
-    if !is_current(&ui.join("dist/index.html"), &sources)? {
-        run::checked(npm(&ui).args(["run", "build"]))?;
+    for (script, page) in BUILDS {
+        if !is_current(&ui.join(page), &sources)? {
+            run::checked(npm(&ui).args(["run", script]))?;
+        }
     }
     Ok(())
 }
 
-/// The folder of the screen, with what its lock file names installed.
+/// Whether Node.js is there, without which nothing of it can be built.
+pub(crate) fn is_possible() -> bool {
+    find_on_path("node").is_some()
+}
+
+/// Their folder, with what its lock file names installed.
 fn installed(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     let ui = workspace.root().join("ui");
-    if find_on_path("node").is_none() {
-        bail!("the screen needs Node.js 20.19 or newer with npm: https://nodejs.org");
+    if !is_possible() {
+        bail!("the screen and the site need Node.js 20.19 or newer with npm: https://nodejs.org");
     }
     // npm leaves this file behind what it has installed.
     if !is_current(&ui.join("node_modules/.package-lock.json"), &[ui.join("package-lock.json")])? {

@@ -12,10 +12,10 @@ use serde::Deserialize;
 use signing::SigningKey;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
-use crate::actor::{Actor, Beginning, JOB_CAPACITY, Job, listen};
+use crate::actor::{Actor, Beginning, JOB_CAPACITY, Job, RoomOnServer, listen};
 use crate::api::{
-    ConnectionReport, DeviceList, DeviceOption, Level, Problem, ProblemCode, SessionPhase, SettingsChange,
-    State, TokenChange,
+    ConnectionReport, DeviceList, DeviceOption, Invitation, Level, Problem, ProblemCode, SessionPhase,
+    SettingsChange, State, TokenChange,
 };
 use crate::local_server;
 use crate::meter::SILENCE;
@@ -298,6 +298,18 @@ impl App {
         };
         let report = publisher::connection::test(server, token.as_ref(), given.as_deref()).await;
         Ok(report.into())
+    }
+
+    /// Makes a link by which others watch the room that the app records to.
+    ///
+    /// # Errors
+    /// [`ProblemCode::NoServer`]; else what stands between the app and its server.
+    pub async fn invite(&self) -> Result<Invitation, Problem> {
+        let whom = self.call(|actor| actor.room_on_server()).await??;
+        let RoomOnServer { server, room, token, own_authority } = whom;
+        let invited =
+            publisher::connection::invite(&server, &room, token.as_ref(), own_authority.as_deref()).await;
+        Ok(invited.map_err(|error| Problem::from(&error))?.into())
     }
 
     /// The token for a server, as it was typed.

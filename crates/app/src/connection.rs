@@ -1,6 +1,6 @@
 //! What a test of the connection found, as the screen is told.
 
-use publisher::connection::{ConnectionError, ConnectionReport, Outcome, Step};
+use publisher::connection::{ConnectionError, ConnectionReport, DownloadError, Invitation, Outcome, Step};
 
 use crate::api::{self, ConnectionStep, Problem, ProblemCode, StepName, StepOutcome};
 use crate::problem::sentence;
@@ -23,6 +23,26 @@ impl From<ConnectionReport> for api::ConnectionReport {
             ConnectionStep { name, outcome }
         };
         Self { server: report.server, steps: report.steps.into_iter().map(step).collect() }
+    }
+}
+
+impl From<Invitation> for api::Invitation {
+    fn from(Invitation { link, ends_unix_ms, is_local }: Invitation) -> Self {
+        Self { link: link.expose().to_owned(), ends_unix_ms, is_local }
+    }
+}
+
+impl From<&DownloadError> for Problem {
+    fn from(error: &DownloadError) -> Self {
+        let code = match error {
+            DownloadError::Connection(error) => return error.into(),
+            DownloadError::Refused { status: 401 | 403, .. } => ProblemCode::Unauthorized,
+            DownloadError::Refused { status: 404, .. } => ProblemCode::UnsupportedVersion,
+            DownloadError::Refused { .. } => ProblemCode::ServerRefused,
+            _ => ProblemCode::Unreachable,
+        };
+        let retryable = code == ProblemCode::Unreachable;
+        Self { code, message: sentence(&error.to_string()), retryable }
     }
 }
 

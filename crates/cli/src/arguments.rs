@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Resume(ResumeOptions),
     /// Find out, step by step, whether a session could be published to the server.
     TestConnection(TestConnectionOptions),
+    /// Make a link by which others watch a room, and nothing else.
+    Invite(InviteOptions),
     /// Check a recording against its certificate: is every unit there, and as it was made?
     Verify(VerifyOptions),
     /// Stream made-up sessions to measure a server.
@@ -81,6 +83,16 @@ impl ServerOptions {
     pub(crate) fn destination(&self) -> Result<Destination, Failure> {
         self.reach.destination(self.room.as_ref())
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InviteOptions {
+    #[command(flatten)]
+    pub(crate) reach: ReachOptions,
+
+    /// The room to watch [default: the pairing link's, else studio]
+    #[arg(long, env = "LONGTAKE_ROOM")]
+    pub(crate) room: Option<RoomName>,
 }
 
 #[derive(Debug, Args)]

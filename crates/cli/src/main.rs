@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         Command::Publish(options) => commands::publish::run(*options),
         Command::Resume(options) => commands::resume::run(&options),
         Command::TestConnection(options) => commands::test_connection::run(&options),
+        Command::Invite(options) => commands::invite::run(&options),
         Command::Verify(options) => commands::verify::run(&options),
         Command::Load(options) => commands::load::run(*options),
     };

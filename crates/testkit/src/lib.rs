@@ -2,6 +2,7 @@
 //!
 //! - [`network`]: what a path over a bad network does to messages, drawn from a seed, in virtual time.
 //! - [`units`]: units and codec parameters that pass every check, without an encoder.
+//! - [`browser`]: a headless Chromium on the server's pages, used as a viewer would.
 //! - [`child`]: the workspace's own programs as child processes.
 //! - [`family`]: a program and what it has started, with what they use.
 //! - [`window`]: the app in its window, on a screen that nobody sees, used as a person would.
@@ -12,6 +13,7 @@
 //! This crate's own `tests/` are those in which publisher and server meet: the seeded simulation,
 //! whole sessions over real sockets, crashes, and the app.
 
+pub mod browser;
 pub mod child;
 pub mod family;
 pub mod ffmpeg;

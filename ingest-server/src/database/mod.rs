@@ -10,7 +10,7 @@ use protocol::certificate::Signed;
 use protocol::codec::{CodecParameters, Params};
 use protocol::control::{Device, Event, Finish};
 use protocol::digest::{UnitDigest, UnitDigests};
-use protocol::{RoomName, SessionId, Track};
+use protocol::{RoomName, SessionId, Track, UnitRange};
 
 use crate::ingest::StoredTrack;
 use crate::store::SegmentKey;
@@ -227,6 +227,14 @@ pub trait Database: fmt::Debug + Send + Sync {
 
     /// A session's parts, ascending by track and first unit.
     fn parts(&self, id: SessionId) -> BoxFuture<'_, Result<Vec<PartRow>, DatabaseError>>;
+
+    /// The parts of a track that begin with these units, ascending.
+    fn parts_in(
+        &self,
+        id: SessionId,
+        track: Track,
+        units: UnitRange,
+    ) -> BoxFuture<'_, Result<Vec<PartRow>, DatabaseError>>;
 
     /// The digests of a track's durable units.
     fn digests(&self, id: SessionId, track: Track) -> BoxFuture<'_, Result<UnitDigests, DatabaseError>>;

@@ -99,14 +99,6 @@ impl Ring {
         self.entry().is_some_and(|place| place < self.next_place())
     }
 
-    /// Forgets everything: who reads on starts anew with what comes.
-    pub(crate) fn clear(&mut self) {
-        self.first_place = self.next_place();
-        self.units.clear();
-        self.keys.clear();
-        self.bytes = 0;
-    }
-
     /// Where a reader starts: at the newest IDR picture, or with the next packet of sound.
     fn entry(&self) -> Option<u64> {
         match self.track {
@@ -221,12 +213,8 @@ mod tests {
         let mut ring = ring(Track::Audio, (0..1_000).map(|number| (number, false)));
         assert_eq!(ring.units.len(), SOUND_UNITS);
         assert_eq!(read_all(&ring, &mut Cursor::default()), [(999, false)]);
-        ring.clear();
-        assert!(!ring.can_be_joined());
-        let mut cursor = Cursor { place: 900, follows: Some(900) };
-        assert_eq!(read_all(&ring, &mut cursor), []);
-        ring.push(live(1_000, false, 10));
-        assert_eq!(read_all(&ring, &mut cursor), [(1_000, true)]);
+        let mut late = Cursor { place: 3, follows: Some(3) };
+        assert_eq!(read_all(&ring, &mut late), [(999, true)]);
     }
 
     #[test]
@@ -246,7 +234,7 @@ mod tests {
     proptest! {
         #[test]
         fn every_reader_gets_what_can_be_decoded_in_order(
-            steps in prop::collection::vec((0_u8..8, 1_usize..400_000), 1..400),
+            steps in prop::collection::vec((0_u8..8, 1_usize..400_000), 1..150),
         ) {
             let mut ring = Ring::new(Track::Video);
             let (mut cursor, mut last, mut number) = (Cursor::default(), None::<u64>, 0);

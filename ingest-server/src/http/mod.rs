@@ -3,9 +3,11 @@
 mod certificate;
 mod error;
 mod guard;
+mod hls;
 mod peer_connection;
 mod recording;
 mod sessions;
+mod site;
 mod status;
 mod upgrade;
 mod whep;
@@ -28,7 +30,7 @@ use crate::access::Access;
 use crate::database::Database;
 use crate::ingest::feed::IngestContext;
 use crate::listener::ConnectionSlot;
-use crate::playback::Recordings;
+use crate::playback::{Hls, Recordings};
 use crate::sessions::Sessions;
 use crate::stop::Stop;
 use crate::store::Store;
@@ -43,6 +45,7 @@ pub(crate) struct Services {
     pub(crate) database: Arc<dyn Database>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) recordings: Recordings,
+    pub(crate) hls: Hls,
     pub(crate) ingest: Arc<IngestContext>,
     pub(crate) webrtc: Arc<WebRtc>,
     pub(crate) stop: Stop,
@@ -64,6 +67,11 @@ impl App {
             .route("/api/sessions/{id}", get(sessions::get).delete(sessions::delete))
             .route("/api/sessions/{id}/recording.mp4", get(recording::get))
             .route("/api/sessions/{id}/certificate", get(certificate::get))
+            .route("/hls/{session}/index.m3u8", get(hls::multivariant))
+            .route("/hls/{session}/{track}/index.m3u8", get(hls::media))
+            .route("/hls/{session}/{track}/init/{name}", get(hls::init))
+            .route("/hls/{session}/{track}/part/{name}", get(hls::part))
+            .route("/hls/{session}/{track}/segment/{name}", get(hls::segment))
             .route("/whep/{target}", post(whep::post).options(peer_connection::options))
             .route("/whep/sessions/{id}", patch(peer_connection::whep).delete(peer_connection::whep))
             .route("/whip/{room}", post(whip::post).options(peer_connection::options))
@@ -75,6 +83,11 @@ impl App {
             .route("/health", get(status::health))
             .route("/ready", get(status::ready))
             .route("/api/server-key", get(certificate::server_key))
+            .route("/", get(site::page))
+            .route("/watch/{room}", get(site::page))
+            .route("/publish", get(site::page))
+            .route("/recording/{session}", get(site::page))
+            .route("/assets/{*path}", get(site::asset))
             .method_not_allowed_fallback(error::wrong_method);
         let router = guarded.merge(open).layer(DefaultBodyLimit::max(0)).with_state(services);
         Self { router }

@@ -210,7 +210,7 @@ impl LiveSession {
     }
 
     /// The status by the facts of now, without taking the change from the caretaker, who logs and stores it.
-    fn status_now(&self) -> SessionStatus {
+    pub(crate) fn status_now(&self) -> SessionStatus {
         let facts = self.facts();
         let mut lifecycle = self.lifecycle().clone();
         lifecycle.observe(self.clock.now(), facts).unwrap_or_else(|| lifecycle.status())

@@ -1,13 +1,25 @@
 //! The session, from tap to stop.
 #![allow(missing_docs)] // `App` documents what each command does.
 
-use app::api::Problem;
+use app::api::{Invitation, Problem};
 use app::{App, CloseAnswer};
-use tauri::State;
+use tauri::{AppHandle, Runtime, State};
+
+use crate::room_window;
 
 #[tauri::command]
 pub async fn start(app: State<'_, App>) -> Result<(), Problem> {
     app.start_session().await
+}
+
+#[tauri::command]
+pub async fn invite(app: State<'_, App>) -> Result<Invitation, Problem> {
+    app.invite().await
+}
+
+#[tauri::command]
+pub async fn open_room<R: Runtime>(handle: AppHandle<R>, app: State<'_, App>) -> Result<(), Problem> {
+    room_window::open(&handle, &app.invite().await?.link)
 }
 
 #[tauri::command]

@@ -27,11 +27,14 @@ pub(super) enum Publisher {
 impl Publisher {
     /// Builds it and the server.
     pub(super) fn build(self, workspace: &Workspace) -> anyhow::Result<()> {
+        // The app has its screen inside; the server works without its site, and then says how to build it.
+        if self == Self::App || ui::is_possible() {
+            ui::build(workspace)?;
+        }
         let mut command = workspace.cargo();
         command.args(["build", "--release", "--bin", "longtake-ingest"]);
         match self {
             Self::App => {
-                ui::build(workspace)?;
                 command.args(["--package", "ingest-server", "--package", "longtake-app"]);
                 command.args(["--bin", "longtake-app", "--features", "longtake-app/custom-protocol"]);
             }

@@ -44,7 +44,7 @@ const IMPURE: &[&str] = &["tokio", "tokio-tungstenite", "hyper", "reqwest", "obj
 const PURE_CRATES: &[&str] = &["protocol", "media"];
 
 /// Test binaries that must not share the machine with other tests.
-const HEAVY: &[&str] = &["app", "crash", "faults", "killed_publisher", "session_60s"];
+const HEAVY: &[&str] = &["app", "crash", "faults", "killed_publisher", "session_60s", "watch"];
 const NEXTEST: &str = ".config/nextest.toml";
 
 pub(super) fn check(workspace: &Workspace, files: &[File]) -> Vec<Violation> {

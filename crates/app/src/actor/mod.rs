@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use capture::Inputs;
+use protocol::{RoomName, Secret};
 use publisher::ServerAddress;
 use signing::SigningKey;
 use tokio::sync::{mpsc, watch};
@@ -44,6 +45,14 @@ pub(crate) struct Beginning {
     pub(crate) notices: Vec<Problem>,
     pub(crate) device_key: Arc<SigningKey>,
     pub(crate) version: String,
+}
+
+/// The room that is recorded to, and the way to it.
+pub(crate) struct RoomOnServer {
+    pub(crate) server: ServerAddress,
+    pub(crate) room: RoomName,
+    pub(crate) token: Option<Secret>,
+    pub(crate) own_authority: Option<PathBuf>,
 }
 
 /// The task's state.

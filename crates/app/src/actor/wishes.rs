@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use protocol::{Secret, SessionId};
 use publisher::ServerAddress;
 
-use super::Actor;
+use super::{Actor, RoomOnServer};
 use crate::api::{Problem, ProblemCode, Quality, Unfinished, UnfinishedPhase};
 use crate::app::CloseAnswer;
 use crate::settings::{Change, Choices};
@@ -91,6 +91,17 @@ impl Actor {
         let is_current = self.address().is_ok_and(|current| current == *address);
         let kept = || self.token.as_ref().map(|kept| kept.token.clone());
         is_current.then(|| self.overrides.token.clone().or_else(kept)).flatten()
+    }
+
+    /// The room that is recorded to, and the way to it.
+    ///
+    /// # Errors
+    /// [`ProblemCode::NoServer`], [`ProblemCode::BadAddress`].
+    pub(crate) fn room_on_server(&self) -> Result<RoomOnServer, Problem> {
+        let server = self.address()?;
+        let room = self.overrides.room.clone().unwrap_or_else(|| self.choices.room.clone());
+        let (token, own_authority) = (self.token_if_current(&server), self.own_authority());
+        Ok(RoomOnServer { server, room, token, own_authority })
     }
 
     /// A server was found on this machine, or not.

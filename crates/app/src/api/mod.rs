@@ -6,6 +6,7 @@
 
 mod connection;
 mod inputs;
+mod invitation;
 mod picture;
 mod problem;
 mod session;
@@ -15,6 +16,7 @@ mod unfinished;
 
 pub use connection::{ConnectionReport, ConnectionStep, StepName, StepOutcome};
 pub use inputs::{Condition, DeviceList, DeviceOption, Input, Source};
+pub use invitation::Invitation;
 pub use picture::{PICTURE_HEADER_BYTES, PictureHeader};
 pub use problem::{Problem, ProblemCode};
 pub use session::{Arrival, Session, SessionPhase, Track, TrackPhase};

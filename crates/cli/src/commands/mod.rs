@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(crate) mod devices;
+pub(crate) mod invite;
 pub(crate) mod load;
 pub(crate) mod publish;
 pub(crate) mod resume;

@@ -1,18 +1,17 @@
-//! One answer of the server's API, of any length.
+//! One request to the server's API, and its answer of any length.
 
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::StatusCode;
 use http_body_util::BodyExt as _;
 use protocol::Secret;
 use protocol::error::ErrorBody;
 use tokio::time::timeout;
 use tokio_tungstenite::MaybeTlsStream;
 
-use super::http::{AskError, begin};
+use super::http::{AskError, Question, begin};
 use super::{ConnectionError, STEP_TIMEOUT, connect, look_up, secure};
 use crate::address::ServerAddress;
 use crate::tls::client_config;
@@ -22,6 +21,8 @@ use crate::track::printable;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What is read of a refusal.
 const MAX_REFUSAL_BYTES: usize = 64 * 1024;
+/// The longest answer to something that is posted.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 /// Why nothing, or not all, was downloaded.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +56,36 @@ pub async fn download(
     path: &str,
     token: Option<&Secret>,
     own_authority: Option<&Path>,
-    mut take: impl FnMut(&[u8]) -> io::Result<()>,
+    mut take: impl FnMut(&[u8]) -> io::Result<()> + Send,
+) -> Result<(), DownloadError> {
+    ask_api(server, Question { path, token, json: None }, own_authority, &mut take).await
+}
+
+/// Posts JSON to a path below the server's own. Yields the answer.
+pub(super) async fn post(
+    server: &ServerAddress,
+    path: &str,
+    token: Option<&Secret>,
+    own_authority: Option<&Path>,
+    json: &str,
+) -> Result<Vec<u8>, DownloadError> {
+    let mut answer = Vec::new();
+    let mut take = |bytes: &[u8]| {
+        if answer.len() + bytes.len() > MAX_ANSWER_BYTES {
+            return Err(io::Error::other("the answer is too long"));
+        }
+        answer.extend_from_slice(bytes);
+        Ok(())
+    };
+    ask_api(server, Question { path, token, json: Some(json) }, own_authority, &mut take).await?;
+    Ok(answer)
+}
+
+async fn ask_api(
+    server: &ServerAddress,
+    question: Question<'_>,
+    own_authority: Option<&Path>,
+    take: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
 ) -> Result<(), DownloadError> {
     let opening = async {
         let (addresses, _) = look_up(server).await?;
@@ -70,19 +100,19 @@ pub async fn download(
     let silent = || DownloadError::BrokeOff("the server does not answer".to_owned());
     let stream = timeout(2 * STEP_TIMEOUT, opening).await.map_err(|_| silent())??;
     let broken = |error: AskError| DownloadError::BrokeOff(error.to_string());
-    let begun = timeout(PATIENCE, begin(stream, server, path, token)).await.map_err(|_| silent())?;
+    let begun = timeout(PATIENCE, begin(stream, server, question)).await.map_err(|_| silent())?;
     let (_driver, head, mut body) = begun.map_err(broken)?;
     let mut refusal: Vec<u8> = Vec::new();
     while let Some(frame) = timeout(PATIENCE, body.frame()).await.map_err(|_| silent())? {
         let frame = frame.map_err(|error| broken(error.into()))?;
         let bytes: Bytes = frame.into_data().unwrap_or_default();
-        if head.status == StatusCode::OK {
+        if head.status.is_success() {
             take(&bytes)?;
         } else if refusal.len() + bytes.len() <= MAX_REFUSAL_BYTES {
             refusal.extend_from_slice(&bytes);
         }
     }
-    if head.status == StatusCode::OK {
+    if head.status.is_success() {
         return Ok(());
     }
     let message = serde_json::from_slice(&refusal).map(|error: ErrorBody| printable(&error.message));

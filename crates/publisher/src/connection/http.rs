@@ -1,10 +1,10 @@
 //! One request on a connection of its own, and its answer.
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderValue, USER_AGENT};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, USER_AGENT};
 use http::response::Parts;
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -36,18 +36,31 @@ pub(super) enum AskError {
     Token,
 }
 
-/// Asks for a path below the server's own; gives the head of the answer, and the body as it comes while the driver is
-/// held. Errors hold neither the token nor anything else that was sent.
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Question<'a> {
+    /// Below the server's own path.
+    pub(super) path: &'a str,
+    pub(super) token: Option<&'a Secret>,
+    /// JSON to post; without it, the path is got.
+    pub(super) json: Option<&'a str>,
+}
+
+/// Asks the server; gives the head of the answer, and the body as it comes while the driver is held. Errors hold neither the
+/// token nor anything else that was sent.
 pub(super) async fn begin<S>(
     stream: S,
     server: &ServerAddress,
-    path: &str,
-    token: Option<&Secret>,
+    Question { path, token, json }: Question<'_>,
 ) -> Result<(Driver, Parts, Incoming), AskError>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let mut request = Request::new(Empty::<Bytes>::new());
+    let mut request = Request::new(Full::new(Bytes::from(json.unwrap_or_default().to_owned())));
+    if json.is_some() {
+        *request.method_mut() = Method::POST;
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
     let target = server.request_path(path).parse();
     // An address that was parsed has a path that can be asked for.
     *request.uri_mut() = target.unwrap_or_else(|_| http::Uri::from_static("/"));
@@ -80,7 +93,7 @@ pub(super) async fn ask<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (_driver, head, body) = begin(stream, server, path, token).await?;
+    let (_driver, head, body) = begin(stream, server, Question { path, token, json: None }).await?;
     let body = match Limited::new(body, MAX_BODY_BYTES).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) => {

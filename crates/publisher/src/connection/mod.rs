@@ -3,6 +3,7 @@
 mod download;
 mod error;
 mod http;
+mod invitation;
 mod tls;
 
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ use crate::track::printable;
 pub use download::{DownloadError, download};
 pub use error::ConnectionError;
 use http::{Answer, AskError, ask};
+pub use invitation::{Invitation, invite};
 
 /// How long each step may take unless somebody says otherwise.
 pub const STEP_TIMEOUT: Duration = Duration::from_secs(5);

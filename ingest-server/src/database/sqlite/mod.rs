@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use protocol::certificate::Signed;
 use protocol::digest::UnitDigests;
-use protocol::{SessionId, Track};
+use protocol::{SessionId, Track, UnitRange};
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection as _, Sqlite, SqlitePool};
@@ -126,6 +126,15 @@ impl Database for SqliteDatabase {
 
     fn parts(&self, id: SessionId) -> BoxFuture<'_, Result<Vec<PartRow>, DatabaseError>> {
         read::parts(&self.readers, id).boxed()
+    }
+
+    fn parts_in(
+        &self,
+        id: SessionId,
+        track: Track,
+        units: UnitRange,
+    ) -> BoxFuture<'_, Result<Vec<PartRow>, DatabaseError>> {
+        read::parts_in(&self.readers, id, track, units).boxed()
     }
 
     fn digests(&self, id: SessionId, track: Track) -> BoxFuture<'_, Result<UnitDigests, DatabaseError>> {

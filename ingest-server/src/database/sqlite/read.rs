@@ -189,24 +189,44 @@ pub(super) async fn parts(pool: &SqlitePool, id: SessionId) -> Result<Vec<PartRo
         .fetch_all(pool)
         .await?
         .iter()
-        .map(|row| {
-            let first_unit = number(row, "segment_first_unit")?;
-            Ok(PartRow {
-                segment: SegmentKey { session: id, track: track_of(row)?, first_unit },
-                first_unit: number(row, "first_unit")?,
-                unit_count: row.try_get("unit_count")?,
-                offset_bytes: number(row, "offset_bytes")?,
-                length_bytes: number(row, "length_bytes")?,
-                payload_bytes: number(row, "payload_bytes")?,
-                pts_90k: number(row, "pts_90k")?,
-                duration_90k: number(row, "duration_90k")?,
-                key: row.try_get("key")?,
-                crc32: row.try_get("crc32")?,
-                capture_us: number(row, "capture_us")?,
-                stored_unix_ms: number(row, "stored_unix_ms")?,
-            })
-        })
+        .map(|row| part(id, row))
         .collect()
+}
+
+pub(super) async fn parts_in(
+    pool: &SqlitePool,
+    id: SessionId,
+    track: Track,
+    units: UnitRange,
+) -> Result<Vec<PartRow>, DatabaseError> {
+    let rows = sqlx::query(
+        "SELECT * FROM part WHERE session_id = ? AND track = ? AND first_unit BETWEEN ? AND ? ORDER BY first_unit",
+    )
+    .bind(&id.as_bytes()[..])
+    .bind(track.name())
+    .bind(units.first.cast_signed())
+    .bind(units.last.cast_signed())
+    .fetch_all(pool)
+    .await?;
+    rows.iter().map(|row| part(id, row)).collect()
+}
+
+fn part(session: SessionId, row: &SqliteRow) -> Result<PartRow, DatabaseError> {
+    let first_unit = number(row, "segment_first_unit")?;
+    Ok(PartRow {
+        segment: SegmentKey { session, track: track_of(row)?, first_unit },
+        first_unit: number(row, "first_unit")?,
+        unit_count: row.try_get("unit_count")?,
+        offset_bytes: number(row, "offset_bytes")?,
+        length_bytes: number(row, "length_bytes")?,
+        payload_bytes: number(row, "payload_bytes")?,
+        pts_90k: number(row, "pts_90k")?,
+        duration_90k: number(row, "duration_90k")?,
+        key: row.try_get("key")?,
+        crc32: row.try_get("crc32")?,
+        capture_us: number(row, "capture_us")?,
+        stored_unix_ms: number(row, "stored_unix_ms")?,
+    })
 }
 
 pub(super) async fn digests(

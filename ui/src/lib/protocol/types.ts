@@ -95,7 +95,7 @@ parameters: CodecParameters, };
 /**
  * Why something was refused or failed. The JSON form is snake case.
  */
-export type ErrorCode = "unauthorized" | "forbidden_origin" | "bad_request" | "not_found" | "unsupported_version" | "unknown_message" | "invalid_message" | "too_large" | "track_mismatch" | "session_taken" | "superseded" | "session_ended" | "invalid_unit" | "unit_out_of_range" | "invalid_params" | "digest_mismatch" | "too_many_sessions" | "rate_limited" | "idle_timeout" | "storage_unavailable" | "shutting_down" | "internal";
+export type ErrorCode = "unauthorized" | "forbidden_origin" | "forbidden" | "removed" | "room_closed" | "room_full" | "bad_request" | "not_found" | "unsupported_version" | "unknown_message" | "invalid_message" | "too_large" | "track_mismatch" | "session_taken" | "superseded" | "session_ended" | "invalid_unit" | "unit_out_of_range" | "invalid_params" | "digest_mismatch" | "too_many_sessions" | "rate_limited" | "idle_timeout" | "storage_unavailable" | "shutting_down" | "internal";
 
 /**
  * The public form of every error: in the API's bodies and in the socket's `error` message.
@@ -473,3 +473,306 @@ store: boolean,
  * Whether the server is on its way out.
  */
 shutting_down: boolean, };
+
+/**
+ * Names one viewer of one room: 32 hexadecimal digits that the server drew. It is no secret.
+ */
+export type ViewerId = string;
+
+/**
+ * What a viewer says.
+ */
+export type ViewerMessage = { "type": "join", 
+/**
+ * The token of an earlier visit to the same room: who comes back stays the same viewer.
+ */
+viewer_token: string | null, 
+/**
+ * What others see; required to chat, 1 to [`MAX_ALIAS_CHARS`] characters.
+ */
+alias: string | null, 
+/**
+ * Whether it counts as a viewer: it does, unless this is false, as for a publisher who follows the chat.
+ */
+watches: boolean | null, } | { "type": "alias", 
+/**
+ * 1 to [`MAX_ALIAS_CHARS`] characters.
+ */
+alias: string, } | { "type": "chat", 
+/**
+ * 1 to [`MAX_CHAT_CHARS`] characters, shown as text and never as markup.
+ */
+text: string, };
+
+/**
+ * What a connection may do in a room.
+ */
+export type Rights = { 
+/**
+ * Whether it may publish to the room.
+ */
+publish: boolean, 
+/**
+ * Whether it may moderate the room.
+ */
+administer: boolean, };
+
+/**
+ * One track of a session in a room.
+ */
+export type RoomTrack = { 
+/**
+ * The newest codec parameters.
+ */
+codec: CodecParameters, 
+/**
+ * Whether the publisher's socket for it is open.
+ */
+connected: boolean, };
+
+/**
+ * A session as the viewers of its room see it.
+ */
+export type RoomSession = { 
+/**
+ * Its id.
+ */
+id: SessionId, 
+/**
+ * The name of the device that publishes.
+ */
+name: string, 
+/**
+ * Where it is in its life: `active` or `interrupted`.
+ */
+status: SessionStatus, 
+/**
+ * When it began by the publisher's wall clock, in ms since 1970.
+ */
+started_unix_ms: number, 
+/**
+ * The picture, if there is one.
+ */
+video: RoomTrack | null, 
+/**
+ * The sound, if there is some.
+ */
+audio: RoomTrack | null, };
+
+/**
+ * A room.
+ */
+export type Room = { 
+/**
+ * Its name.
+ */
+name: RoomName, 
+/**
+ * The sessions that are active or interrupted, oldest first.
+ */
+sessions: Array<RoomSession>, 
+/**
+ * How many watch.
+ */
+viewers: number, };
+
+/**
+ * Something that somebody said.
+ */
+export type ChatMessage = { 
+/**
+ * Its place among the room's messages.
+ */
+number: number, 
+/**
+ * Who said it.
+ */
+viewer: ViewerId, 
+/**
+ * By what name.
+ */
+alias: string, 
+/**
+ * What, as plain text.
+ */
+text: string, 
+/**
+ * When, in ms since 1970.
+ */
+at_unix_ms: number, };
+
+/**
+ * What the server says to a viewer.
+ */
+export type RoomMessage = { "type": "joined", 
+/**
+ * Who the viewer is.
+ */
+viewer: ViewerId, 
+/**
+ * What it shows as `Authorization: Bearer` or `?token=` to watch this room (WHEP, HLS, recordings). It ends with
+ * a ban.
+ */
+viewer_token: string, 
+/**
+ * What it may do.
+ */
+rights: Rights, 
+/**
+ * The room as it is.
+ */
+room: Room, 
+/**
+ * The latest chat messages, oldest first.
+ */
+chat: Array<ChatMessage>, } | { "type": "session" } & RoomSession | { "type": "session_ended", 
+/**
+ * Which.
+ */
+id: SessionId, } | { "type": "viewers", 
+/**
+ * Viewers of the room, this one included.
+ */
+count: number, } | { "type": "chat" } & ChatMessage | { "type": "chat_deleted", 
+/**
+ * Its number.
+ */
+number: number, } | { "type": "refused" } & ErrorBody | { "type": "error" } & ErrorBody;
+
+/**
+ * The answer of `GET /api/rooms`.
+ */
+export type RoomList = { 
+/**
+ * The rooms that somebody publishes to or watches, or that were made beforehand, by name.
+ */
+rooms: Array<Room>, };
+
+/**
+ * Somebody who watches a room.
+ */
+export type Viewer = { 
+/**
+ * Who.
+ */
+viewer: ViewerId, 
+/**
+ * What others see, if it gave a name.
+ */
+alias: string | null, 
+/**
+ * Whether it counts as a viewer.
+ */
+watches: boolean, };
+
+/**
+ * The answer of `GET /api/rooms/{room}/viewers`.
+ */
+export type ViewerList = { 
+/**
+ * Those with an open socket of the room.
+ */
+viewers: Array<Viewer>, };
+
+/**
+ * The body of `POST /api/rooms/{room}/viewers/{viewer}/ban`.
+ */
+export type BanRequest = { 
+/**
+ * For how long from now, in s; without it, for good.
+ */
+lasts_s: number | null, };
+
+/**
+ * What a token allows. Each role may do what the ones before it may.
+ */
+export type Role = "view" | "publish" | "administer";
+
+/**
+ * The body of `POST /api/tokens`.
+ */
+export type TokenRequest = { 
+/**
+ * What it allows.
+ */
+role: Role, 
+/**
+ * In which room; without one, in all.
+ */
+room: RoomName | null, 
+/**
+ * For how long from now, in s; without it, a day.
+ */
+lasts_s: number | null, 
+/**
+ * Who gets it, for the audit log: 1 to [`MAX_ALIAS_CHARS`] characters; without it, a number is drawn.
+ */
+name: string | null, };
+
+/**
+ * The answer of `POST /api/tokens`.
+ */
+export type IssuedToken = { 
+/**
+ * The token.
+ */
+token: string, 
+/**
+ * By what name the audit log knows its bearer.
+ */
+name: string, 
+/**
+ * When it ends, in ms since 1970.
+ */
+ends_unix_ms: number, };
+
+/**
+ * What somebody did to sessions, rooms, viewers and tokens.
+ */
+export type AuditAction = "token_issued" | "session_ended" | "session_deleted" | "room_made" | "room_closed" | "viewer_removed" | "viewer_banned" | "ban_lifted" | "chat_deleted";
+
+/**
+ * One line of the audit log.
+ */
+export type AuditEntry = { 
+/**
+ * Its place in the log.
+ */
+number: number, 
+/**
+ * When, in ms since 1970.
+ */
+at_unix_ms: number, 
+/**
+ * With which role.
+ */
+role: Role, 
+/**
+ * Who: the name of its token. Never the token.
+ */
+name: string, 
+/**
+ * What was done.
+ */
+action: AuditAction, 
+/**
+ * In which room.
+ */
+room: RoomName | null, 
+/**
+ * To what: the id of a session or viewer, the number of a chat message, or the name of a token.
+ */
+target: string | null, };
+
+/**
+ * The answer of `GET /api/audit`: a page of entries, newest first.
+ */
+export type AuditList = { 
+/**
+ * The entries of this page.
+ */
+entries: Array<AuditEntry>, 
+/**
+ * What to pass as `before` for the next page, if there is one.
+ */
+next_before: number | null, };

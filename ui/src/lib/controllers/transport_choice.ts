@@ -1,0 +1,63 @@
+import type { PeerFailure } from '../server/sdp_resource';
+import type { Transport } from '../server/source';
+import { Backoff } from './backoff';
+
+/** What to try, and after how many ms. */
+export interface Attempt {
+  transport: Transport;
+  afterMs: number;
+}
+
+/** Failures of WebRTC in a row, once it has worked, after which HLS gets a chance. */
+const PATIENCE = 4;
+
+/**
+ * Which transport to try next. WebRTC first, for it shows the present; HLS when WebRTC does not come through, for it is plain HTTP.
+ * What has worked once is tried several times before the other.
+ */
+export class TransportChoice {
+  private readonly backoff = new Backoff();
+  private current: Transport;
+  private webrtcWorked = false;
+  private inARow = 0;
+
+  constructor(
+    private readonly webrtc: boolean,
+    preferred: Transport = 'webrtc',
+  ) {
+    this.current = webrtc ? preferred : 'hls';
+  }
+
+  first(): Attempt {
+    return { transport: this.current, afterMs: 0 };
+  }
+
+  played(): void {
+    this.backoff.reset();
+    this.inARow = 0;
+    if (this.current === 'webrtc') this.webrtcWorked = true;
+  }
+
+  failed(failure: PeerFailure): Attempt {
+    this.inARow += 1;
+    if (this.current === 'hls') {
+      // WebRTC may have come within reach, by another network for instance.
+      if (this.webrtc && this.inARow % 2 === 0) this.current = 'webrtc';
+      return { transport: this.current, afterMs: this.backoff.next() };
+    }
+    if (failure.kind === 'unreachable' && !this.webrtcWorked) {
+      this.current = 'hls';
+      return { transport: 'hls', afterMs: 0 };
+    }
+    if (this.inARow % PATIENCE === 0) this.current = 'hls';
+    return { transport: this.current, afterMs: this.backoff.next() };
+  }
+
+  /** A person wants this one. */
+  prefer(transport: Transport): Attempt {
+    if (transport === 'hls' || this.webrtc) this.current = transport;
+    this.backoff.reset();
+    this.inARow = 0;
+    return this.first();
+  }
+}
