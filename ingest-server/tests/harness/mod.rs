@@ -267,7 +267,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Publisher<S> {
     pub async fn acked(&mut self, units: u64) {
         while self.durable.count() < units {
             let message = self.next().await;
-            assert!(matches!(message, ServerMessage::Ack { .. }), "{message:?}");
+            let is_expected =
+                matches!(message, ServerMessage::Ack { .. } | ServerMessage::KeyframeRequest {});
+            assert!(is_expected, "{message:?}");
         }
     }
 
@@ -291,7 +293,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Publisher<S> {
         loop {
             match self.next().await {
                 ServerMessage::Complete { units, durable_units, .. } => return (units, durable_units),
-                ServerMessage::Ack { .. } => {}
+                ServerMessage::Ack { .. } | ServerMessage::KeyframeRequest {} => {}
                 other => panic!("complete was expected: {other:?}"),
             }
         }
