@@ -364,7 +364,10 @@ impl ServerMessage {
 }
 
 /// Parses in two steps, so that an unknown type, another version and a broken body are told apart.
-fn parse<T: serde::de::DeserializeOwned>(text: &str, kinds: &[&'static str]) -> Result<T, ControlError> {
+pub(crate) fn parse<T: serde::de::DeserializeOwned>(
+    text: &str,
+    kinds: &[&'static str],
+) -> Result<T, ControlError> {
     #[derive(Deserialize)]
     struct Envelope {
         r#type: String,
