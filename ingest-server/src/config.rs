@@ -13,9 +13,11 @@ use media::part::PartLimits;
 use media::segment::SegmentRule;
 use protocol::limits::MAX_MESSAGE_BYTES;
 use protocol::pairing::MAX_SERVER_BYTES;
+use protocol::room::Role;
 use protocol::{RoomName, Secret};
 
-use crate::access::{APP_ORIGINS, Access, OriginError, Origins};
+use crate::access::{APP_ORIGINS, OriginError, Origins};
+use crate::rooms::RoomLimits;
 use crate::webrtc::WebRtcConfig;
 
 /// The command line.
@@ -35,12 +37,52 @@ pub struct Cli {
 }
 
 /// What the program does besides serving.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::Subcommand)]
+#[derive(Debug, Clone, PartialEq, Eq, clap::Subcommand)]
 pub enum Command {
     /// Shows the pairing link of the server that these settings make, and a code to scan; into a pipe, the link alone.
     Pair,
     /// Compares every file with its rows and reports what is wrong; changes nothing. Exit code 1 if anything is.
     Check,
+    /// Prints a token with a role for the server that these settings make.
+    Token(TokenOptions),
+}
+
+/// What a token is to allow.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+pub struct TokenOptions {
+    /// What its bearer may do
+    #[arg(long, value_enum)]
+    pub role: TokenRole,
+    /// In which room; without it, in all
+    #[arg(long)]
+    pub room: Option<RoomName>,
+    /// For how long: 90s, 30m, 2h, 7d
+    #[arg(long, default_value = "1d", value_parser = parse_lasts, value_name = "TIME")]
+    pub lasts: Duration,
+    /// Who gets it, for the audit log
+    #[arg(long)]
+    pub name: Option<String>,
+}
+
+/// The roles, as the command line names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum TokenRole {
+    /// To watch and to chat.
+    View,
+    /// To publish as well.
+    Publish,
+    /// Everything.
+    Administer,
+}
+
+impl From<TokenRole> for Role {
+    fn from(role: TokenRole) -> Self {
+        match role {
+            TokenRole::View => Self::View,
+            TokenRole::Publish => Self::Publish,
+            TokenRole::Administer => Self::Administer,
+        }
+    }
 }
 
 /// How the log is written.
@@ -64,6 +106,9 @@ pub struct Settings {
     /// The token that publishers and the API's users must present
     #[arg(long, env = "STREAMING_ACCESS_TOKEN", hide_env_values = true, value_name = "TOKEN", global = true)]
     pub streaming_access_token: Option<Secret>,
+    /// What tokens with a role are signed with, for servers that share them [default: a key in the data folder]
+    #[arg(long, env = "TOKEN_SECRET", hide_env_values = true, value_name = "SECRET", global = true)]
+    pub token_secret: Option<Secret>,
     /// Where others reach the server, if not by an address of this machine: <https://cam.example>. For the pairing link
     #[arg(long, env = "PUBLIC_URL", value_name = "URL", global = true)]
     pub public_url: Option<String>,
@@ -128,6 +173,24 @@ pub struct Settings {
     /// Sessions that are active or interrupted at the same time
     #[arg(long, env = "MAX_SESSIONS", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_sessions: u32,
+    /// Rooms that are there before anybody joins, separated by commas
+    #[arg(long, env = "ROOMS", value_delimiter = ',', value_name = "ROOM")]
+    pub rooms: Vec<RoomName>,
+    /// Take nobody into rooms that were not made beforehand, by rooms or by the API
+    #[arg(long, env = "ONLY_THESE_ROOMS", value_parser = clap::builder::FalseyValueParser::new())]
+    pub only_these_rooms: bool,
+    /// Rooms at the same time; the one that was empty for longest makes place for a new one
+    #[arg(long, env = "MAX_ROOMS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_rooms: u32,
+    /// Sessions of one room that are active or interrupted at the same time
+    #[arg(long, env = "MAX_ROOM_PUBLISHERS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_room_publishers: u32,
+    /// Viewers of one room at the same time
+    #[arg(long, env = "MAX_ROOM_VIEWERS", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_room_viewers: u32,
+    /// When a room that nobody publishes to or watches vanishes with its chat, in s; recordings stay
+    #[arg(long, env = "ROOM_LASTS_S", default_value_t = 3_600, value_parser = clap::value_parser!(u32).range(1..))]
+    pub room_lasts_s: u32,
     /// Media of one connection that may wait to become durable, in MiB; then the server reads no further
     #[arg(long, env = "CONNECTION_BUDGET_MIB", default_value_t = 8, value_parser = clap::value_parser!(u32).range(8..=1_024))]
     pub connection_budget_mib: u32,
@@ -141,8 +204,14 @@ pub struct Settings {
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
-    /// Who may talk to the server.
-    pub access: Access,
+    /// The token that everybody must present who has no token with a role; without one only this machine is served.
+    pub token: Option<Secret>,
+    /// What tokens with a role are signed with; without it, a key of the data folder.
+    pub token_secret: Option<Secret>,
+    /// Web pages that may use the server besides its own.
+    pub origins: Origins,
+    /// What rooms there are, and how much they may hold.
+    pub rooms: RoomLimits,
     /// Where recordings and the database are kept.
     pub data_dir: PathBuf,
     /// Certificate and key files, when the server speaks TLS itself.
@@ -224,6 +293,9 @@ pub enum ConfigError {
     /// A token of no characters, or with characters that HTTP cannot carry.
     #[error("the token must have 1 to 512 visible ASCII characters; to run without one, leave it out")]
     Token,
+    /// A secret that can be guessed.
+    #[error("token-secret must have at least {MIN_SECRET_BYTES} bytes; to have one drawn, leave it out")]
+    TokenSecret,
     /// A public address that no link can carry.
     #[error(
         "public-url {0:?} is not an address for others; write http:// or https://, the host, and maybe a path"
@@ -234,11 +306,28 @@ pub enum ConfigError {
     Origin(#[from] OriginError),
 }
 
+/// A shorter key than the digest weakens HS256 (RFC 7518 §3.2).
+const MIN_SECRET_BYTES: usize = 32;
+
 fn parse_listen(text: &str) -> Result<IpAddr, String> {
     if text.eq_ignore_ascii_case("localhost") {
         return Ok(Ipv4Addr::LOCALHOST.into());
     }
     text.parse().map_err(|_| "an IP address or localhost is expected".to_owned())
+}
+
+fn parse_lasts(text: &str) -> Result<Duration, String> {
+    let expected = || "a whole number and s, m, h or d is expected, as in 2h".to_owned();
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let seconds = match &text[digits.len()..] {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(expected()),
+    };
+    let number: u64 = digits.parse().map_err(|_| expected())?;
+    Ok(Duration::from_secs(number.saturating_mul(seconds)))
 }
 
 fn checked_public_url(text: &str) -> Result<String, ConfigError> {
@@ -272,6 +361,10 @@ impl Settings {
         if token.as_ref().is_some_and(|token| !token.is_token()) {
             return Err(ConfigError::Token);
         }
+        let token_secret = self.token_secret.clone();
+        if token_secret.as_ref().is_some_and(|secret| secret.expose().len() < MIN_SECRET_BYTES) {
+            return Err(ConfigError::TokenSecret);
+        }
         let default_host = if token.is_some() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
         let host = self.listen.unwrap_or(default_host.into());
         if token.is_none() && !host.is_loopback() {
@@ -289,7 +382,17 @@ impl Settings {
         let s = |s: u32| Duration::from_secs(u64::from(s));
         Ok(Config {
             listen: SocketAddr::new(host, self.port),
-            access: Access::new(token, origins),
+            token,
+            token_secret,
+            origins,
+            rooms: RoomLimits {
+                named: self.rooms.iter().cloned().collect(),
+                only_named: self.only_these_rooms,
+                rooms: self.max_rooms as usize,
+                publishers: self.max_room_publishers as usize,
+                viewers: self.max_room_viewers as usize,
+                lasts: s(self.room_lasts_s),
+            },
             data_dir: self.data_dir.clone(),
             tls,
             recording: RecordingConfig {
@@ -345,6 +448,16 @@ mod tests {
     }
 
     #[test]
+    fn a_token_lasts_for_a_number_with_a_unit() {
+        for (text, seconds) in [("90s", 90), ("30m", 1_800), ("2h", 7_200), ("7d", 604_800)] {
+            assert_eq!(parse_lasts(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for bad in ["", "2", "h", "-1h", "2 h", "2w", "1.5h", "2h30m"] {
+            assert!(parse_lasts(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn without_a_token_only_loopback_is_bound() {
         assert_eq!(check(&["--listen", "127.0.0.1"]).unwrap().listen, "127.0.0.1:8000".parse().unwrap());
         assert!(check(&["--listen", "localhost", "--port", "0"]).is_ok());
@@ -353,7 +466,7 @@ mod tests {
         assert!(refused.to_string().contains("STREAMING_ACCESS_TOKEN"), "{refused}");
         let open = check(&["--streaming-access-token", "secret"]).unwrap();
         assert_eq!(open.listen.ip(), Ipv4Addr::UNSPECIFIED);
-        assert!(open.access.asks_for_token());
+        assert!(open.token.is_some());
     }
 
     #[test]
@@ -380,7 +493,10 @@ mod tests {
 
     #[test]
     fn debug_output_of_a_config_does_not_hold_the_token() {
-        let config = check(&["--streaming-access-token", "correct-horse"]).unwrap();
-        assert!(!format!("{config:?}").contains("correct-horse"));
+        let secret = "battery-staple-battery-staple-32";
+        let args = ["--streaming-access-token", "correct-horse", "--token-secret", secret];
+        let shown = format!("{:?}", check(&args).unwrap());
+        assert!(!shown.contains("correct-horse") && !shown.contains("battery"), "{shown}");
+        assert!(matches!(check(&["--token-secret", &secret[1..]]), Err(ConfigError::TokenSecret)));
     }
 }

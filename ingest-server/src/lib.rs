@@ -4,6 +4,7 @@
 //! listener ─▶ http ─▶ ingest::socket ─▶ ingest::TrackIngest ─▶ recorder ─▶ store, then database ─▶ ack
 //!               │      webrtc (WHIP) ──────────▲
 //!               │                              └───▶ fanout ─▶ viewers: webrtc (WHEP)
+//!               ├───▶ rooms: who watches, writes and may be there
 //!               └───▶ playback ◀─────────────────────────────────────────── store and database
 //! ```
 //!
@@ -16,6 +17,7 @@ mod clock;
 pub mod config;
 pub mod database;
 mod fanout;
+mod farewell;
 mod http;
 pub mod ingest;
 mod listener;
@@ -24,6 +26,7 @@ pub mod pairing;
 mod playback;
 mod recorder;
 pub mod recovery;
+mod rooms;
 mod server;
 pub mod sessions;
 mod stop;
@@ -32,5 +35,6 @@ mod webrtc;
 
 pub use fanout::LiveUnit;
 pub use listener::TlsError;
-pub use server::{Server, StartError};
+pub use rooms::{Ban, RoomLimits};
+pub use server::{Server, StartError, TokenError, make_token};
 pub use webrtc::WebRtcConfig;

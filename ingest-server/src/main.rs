@@ -3,10 +3,10 @@
 use std::io::{IsTerminal as _, Write as _, stderr, stdout};
 use std::process::ExitCode;
 
-use ingest_server::Server;
 use ingest_server::check::check_folder;
 use ingest_server::config::{Cli, Command, LogFormat};
 use ingest_server::pairing::{Offer, Pairing};
+use ingest_server::{Server, make_token};
 
 fn main() -> ExitCode {
     match run() {
@@ -23,7 +23,7 @@ fn run() -> anyhow::Result<ExitCode> {
     tracing::subscriber::set_global_default(ingest_server::log::subscriber(cli.settings.log_format))?;
     let threads = cli.settings.worker_threads();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?;
-    match cli.command {
+    match cli.command.clone() {
         None => runtime.block_on(serve(&cli)).map(|()| ExitCode::SUCCESS),
         Some(Command::Pair) => {
             let config = cli.settings.check()?;
@@ -32,6 +32,11 @@ fn run() -> anyhow::Result<ExitCode> {
                 "with port 0 only the running server knows its port; look at what it showed at its start"
             );
             pair(&Pairing::new(&config).offer(config.listen));
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(Command::Token(options)) => {
+            let token = make_token(&cli.settings.check()?, &options)?;
+            writeln!(stdout(), "{token}").ok();
             Ok(ExitCode::SUCCESS)
         }
         Some(Command::Check) => {

@@ -7,15 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::control::Limits;
+use protocol::error::ErrorBody;
 use protocol::limits::{MAX_MESSAGE_BYTES, MAX_UNIT_BYTES};
-use signing::{KeyError, SigningKey};
+use protocol::room::TokenRequest;
+use signing::{KeyError, SigningKey, seed_in_file};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::access::{Access, Grant, TokenKey};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, TokenOptions};
 use crate::database::{Database, DatabaseError, SqliteDatabase};
 use crate::http::{App, Services};
 use crate::ingest::TrackSettings;
@@ -25,6 +28,7 @@ use crate::log;
 use crate::playback::{Hls, Recordings};
 use crate::recorder::Recorder;
 use crate::recovery::{RecoveryError, recover};
+use crate::rooms::Rooms;
 use crate::sessions::{Sessions, SessionsConfig};
 use crate::stop::Stop;
 use crate::store::{LocalStore, Store, StoreError};
@@ -36,6 +40,8 @@ pub(crate) const DATABASE_FILE: &str = "longtake.db";
 pub(crate) const LOCK_FILE: &str = "lock";
 /// The key that certificates are signed with.
 const KEY_FILE: &str = "server.key";
+/// The key that tokens with a role are signed with.
+const TOKEN_KEY_FILE: &str = "token.key";
 /// How long connections may take to leave when the server stops.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -85,6 +91,42 @@ pub enum StartError {
     /// What is stored cannot be brought into agreement.
     #[error("start-up recovery: {0}")]
     Recovery(#[from] RecoveryError),
+}
+
+/// What tokens with a role are signed with: the secret that is set, or a key in the data folder, which is made now if
+/// there is none.
+fn token_key(config: &Config) -> Result<TokenKey, KeyError> {
+    match &config.token_secret {
+        Some(secret) => Ok(TokenKey::new(secret.expose().as_bytes())),
+        None => Ok(TokenKey::new(&seed_in_file(&config.data_dir.join(TOKEN_KEY_FILE))?)),
+    }
+}
+
+/// Makes a token for the server of these settings, which may run meanwhile or not.
+///
+/// # Errors
+/// [`TokenError`].
+pub fn make_token(config: &Config, options: &TokenOptions) -> Result<String, TokenError> {
+    let request = TokenRequest {
+        role: options.role.into(),
+        room: options.room.clone(),
+        lasts_s: Some(options.lasts.as_secs().try_into().unwrap_or(u32::MAX)),
+        name: options.name.clone(),
+    };
+    let grant = Grant::issued(&request, Clock::start().unix_ms(), None)?;
+    Ok(token_key(config)?.sign(&grant))
+}
+
+/// Why there is no token.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// There is no key to sign it with.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// There is no such token.
+    #[error("{}", .0.message)]
+    Refused(#[from] ErrorBody),
 }
 
 /// A running server.
@@ -147,9 +189,21 @@ impl Server {
             Arc::clone(&key),
             clock,
         ));
-        sessions.adopt(interrupted);
+        sessions.adopt(interrupted).await?;
+        let token_key = token_key(&config)?;
+        let asks_for_token = config.token.is_some();
+        let access = Arc::new(Access::new(config.token, config.origins, token_key));
+        let rooms = Rooms::load(
+            config.rooms,
+            bounds,
+            Arc::clone(&access),
+            Arc::clone(&sessions),
+            Arc::clone(&database),
+            clock,
+        )
+        .await?;
         let ingest = Arc::new(IngestContext {
-            sessions: Arc::clone(&sessions),
+            rooms: Arc::clone(&rooms),
             jobs,
             budget: Arc::new(Semaphore::new(bounds.total_bytes)),
             bounds,
@@ -169,9 +223,9 @@ impl Server {
         };
         let webrtc = Arc::new(webrtc.map_err(failed)?);
         let slots = Arc::new(Semaphore::new(bounds.connections));
-        let asks_for_token = config.access.asks_for_token();
         let app = App::new(Arc::new(Services {
-            access: config.access,
+            access,
+            rooms: Arc::clone(&rooms),
             sessions: Arc::clone(&sessions),
             database: Arc::clone(&database),
             store: Arc::clone(&store),
@@ -192,6 +246,7 @@ impl Server {
             Listener { socket, tls, app, bounds, slots: Arc::clone(&slots), clock, stop: stopping.clone() };
         let running = Running {
             sessions,
+            rooms,
             webrtc,
             database,
             recorder,
@@ -221,6 +276,7 @@ impl Server {
 /// What runs beside the listener, and is to be put away in order.
 struct Running {
     sessions: Arc<Sessions>,
+    rooms: Arc<Rooms>,
     webrtc: Arc<WebRtc>,
     database: Arc<dyn Database>,
     recorder: JoinHandle<()>,
@@ -232,8 +288,8 @@ struct Running {
 impl Running {
     async fn run(self, listener: Listener, stopping: Stop) {
         let caretaker = tokio::spawn({
-            let sessions = Arc::clone(&self.sessions);
-            async move { sessions.care(stopping).await }
+            let (sessions, rooms) = (Arc::clone(&self.sessions), Arc::clone(&self.rooms));
+            async move { tokio::join!(sessions.care(stopping.clone()), rooms.care(stopping)) }
         });
         listener.run().await;
         log::stopping(self.connections - self.slots.available_permits());
@@ -244,7 +300,7 @@ impl Running {
         let _ = caretaker.await;
         self.sessions.settle().await;
         // The recorder ends when nobody can give it anything any more.
-        drop(self.sessions);
+        drop((self.sessions, self.rooms));
         let _ = timeout(FAREWELL, self.recorder).await;
         self.database.close().await;
         log::stopped();

@@ -2,14 +2,16 @@
 #![allow(clippy::unwrap_used)]
 
 use bytes::Bytes;
+use ingest_server::Ban;
 use ingest_server::database::{
-    Change, Database, Page, PartRow, PartsVersion, SegmentRow, SessionInfo, SqliteDatabase,
+    AuditPage, Change, Database, Page, PartRow, PartsVersion, SegmentRow, SessionInfo, SqliteDatabase,
 };
 use ingest_server::store::{Append, LocalStore, SegmentKey, Store, StoreError, StoredSegment};
 use protocol::api::SessionStatus;
 use protocol::certificate::Signed;
 use protocol::control::{Device, Event, EventKind, Finish};
-use protocol::{Hex, SessionId, Track, UnitRange, UnitRanges};
+use protocol::room::{AuditAction, AuditEntry, Role, ViewerId};
+use protocol::{Hex, RoomName, SessionId, Track, UnitRange, UnitRanges};
 use testkit::units::params;
 
 const SESSION: SessionId = SessionId::from_bytes([1; 16]);
@@ -206,13 +208,21 @@ async fn database_contract(database: &dyn Database) {
     assert_eq!(database.certificate(SessionId::from_bytes([3; 16])).await.unwrap(), None);
     assert_eq!(database.ids().await.unwrap(), [SESSION, other]);
     assert_eq!(database.unfinished().await.unwrap(), [other]);
-    let page = Page { before: None, status: None, limit: 10 };
-    let listed = database.sessions(page).await.unwrap();
+    let page = Page { before: None, status: None, room: None, limit: 10 };
+    let listed = database.sessions(page.clone()).await.unwrap();
     assert_eq!(listed.iter().map(|session| session.info.id).collect::<Vec<_>>(), [other, SESSION]);
     assert_eq!(listed[1].tracks[0].1.durable, durable, "totals as of the status");
-    let one = database.sessions(Page { status: Some(SessionStatus::Completed), ..page }).await.unwrap();
+    let one =
+        database.sessions(Page { status: Some(SessionStatus::Completed), ..page.clone() }).await.unwrap();
     assert_eq!(one.len(), 1);
-    assert_eq!(database.sessions(Page { before: Some(other), ..page }).await.unwrap()[0].info.id, SESSION);
+    for (room, count) in [("studio", 2), ("stage", 0)] {
+        let page = Page { room: room.parse().ok(), ..page.clone() };
+        assert_eq!(database.sessions(page).await.unwrap().len(), count, "{room}");
+    }
+    assert_eq!(
+        database.sessions(Page { before: Some(other), ..page.clone() }).await.unwrap()[0].info.id,
+        SESSION
+    );
     assert_eq!(database.sessions(Page { limit: 1, ..page }).await.unwrap()[0].info.id, other);
 
     // A hello for a complete track leaves the status alone; one for another reopens the session.
@@ -222,6 +232,8 @@ async fn database_contract(database: &dyn Database) {
     database.commit(&[opened(SESSION, Track::Video, true, 61)]).await.unwrap();
     assert_eq!(database.session(SESSION).await.unwrap().unwrap().status, SessionStatus::Active);
     assert_eq!(database.certificate(SESSION).await.unwrap(), None);
+
+    rooms_contract(database).await;
 
     // Parts that are gone, and the segment that held nothing else.
     database.commit(&[Change::Forget(vec![rows[2]])]).await.unwrap();
@@ -237,6 +249,48 @@ async fn database_contract(database: &dyn Database) {
     assert!(database.parts(SESSION).await.unwrap().is_empty());
     database.close().await;
     assert!(database.ping().await.is_err());
+}
+
+async fn rooms_contract(database: &dyn Database) {
+    let (studio, stage): (RoomName, RoomName) = ("studio".parse().unwrap(), "stage".parse().unwrap());
+    let viewer = ViewerId::from_bytes([1; 16]);
+    assert_eq!(database.room(SESSION).await.unwrap(), Some(studio.clone()));
+    assert_eq!(database.room(SessionId::from_bytes([3; 16])).await.unwrap(), None);
+    assert!(!database.is_ended(SESSION).await.unwrap());
+    let ban = |until_unix_ms| Ban { room: studio.clone(), viewer: viewer.clone(), until_unix_ms };
+    let entry = |number, room: &RoomName| AuditEntry {
+        number,
+        at_unix_ms: u64::MAX,
+        role: Role::Publish,
+        name: "Anna'); DROP TABLE audit; --".to_owned(),
+        action: AuditAction::ViewerBanned,
+        room: Some(room.clone()),
+        target: None,
+    };
+    let changes = [
+        Change::Ended(SESSION, 5),
+        Change::Ended(SESSION, 6),
+        Change::KeepRoom(studio.clone(), 7),
+        Change::KeepRoom(stage.clone(), 7),
+        Change::ForgetRoom(studio.clone()),
+        Change::Ban(ban(None)),
+        Change::Ban(ban(Some(u64::MAX))),
+        Change::Audit(entry(99, &studio)),
+        Change::Audit(entry(99, &stage)),
+        Change::Audit(entry(99, &studio)),
+    ];
+    database.commit(&changes).await.unwrap();
+    assert!(database.is_ended(SESSION).await.unwrap());
+    assert_eq!(database.kept_rooms().await.unwrap(), std::slice::from_ref(&stage));
+    assert_eq!(database.bans().await.unwrap(), [ban(Some(u64::MAX))]);
+    database.commit(&[Change::LiftBan(studio.clone(), viewer.clone())]).await.unwrap();
+    assert_eq!(database.bans().await.unwrap(), []);
+    let page = AuditPage { before: None, room: None, limit: 10 };
+    let all = [entry(3, &studio), entry(2, &stage), entry(1, &studio)];
+    assert_eq!(database.audit(page.clone()).await.unwrap(), all);
+    let before = AuditPage { before: Some(3), limit: 1, ..page.clone() };
+    assert_eq!(database.audit(before).await.unwrap(), all[1..2]);
+    assert_eq!(database.audit(AuditPage { room: Some(stage), ..page }).await.unwrap(), all[1..2]);
 }
 
 #[tokio::test]

@@ -102,7 +102,8 @@ pub enum EventKind {
     QualityChanged,
     /// The encoder or the device could not keep up and skipped frames.
     FramesDropped,
-    /// Units are lost: given up because the publisher's spool was full, or not readable from the device's disk.
+    /// Units are lost: given up because the publisher's spool was full, not readable from the device's disk, or, of a publisher
+    /// by WebRTC, lost on the network.
     UnitsLost,
     /// Nothing was captured from here on, for a reason that is no device's. The detail is an
     /// [`Interruption`](crate::Interruption).
@@ -363,7 +364,10 @@ impl ServerMessage {
 }
 
 /// Parses in two steps, so that an unknown type, another version and a broken body are told apart.
-fn parse<T: serde::de::DeserializeOwned>(text: &str, kinds: &[&'static str]) -> Result<T, ControlError> {
+pub(crate) fn parse<T: serde::de::DeserializeOwned>(
+    text: &str,
+    kinds: &[&'static str],
+) -> Result<T, ControlError> {
     #[derive(Deserialize)]
     struct Envelope {
         r#type: String,

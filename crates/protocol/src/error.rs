@@ -12,6 +12,14 @@ pub enum ErrorCode {
     Unauthorized,
     /// The request comes from a web page that the server does not allow.
     ForbiddenOrigin,
+    /// The token is right and does not allow this.
+    Forbidden,
+    /// Who moderates the room has removed or banned this viewer.
+    Removed,
+    /// The room was closed, or takes nobody.
+    RoomClosed,
+    /// The room has as many publishers or viewers as it may.
+    RoomFull,
     /// The request is not what this address expects.
     BadRequest,
     /// There is no such thing.
@@ -56,9 +64,13 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for tables in tests and docs.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 26] = [
         Self::Unauthorized,
         Self::ForbiddenOrigin,
+        Self::Forbidden,
+        Self::Removed,
+        Self::RoomClosed,
+        Self::RoomFull,
         Self::BadRequest,
         Self::NotFound,
         Self::UnsupportedVersion,
@@ -87,6 +99,7 @@ impl ErrorCode {
         matches!(
             self,
             Self::TooManySessions
+                | Self::RoomFull
                 | Self::RateLimited
                 | Self::IdleTimeout
                 | Self::StorageUnavailable
@@ -122,6 +135,10 @@ impl ErrorCode {
             Self::TrackMismatch => 4425,
             Self::UnsupportedVersion => 4426,
             Self::RateLimited => 4429,
+            Self::Forbidden => 4430,
+            Self::Removed => 4431,
+            Self::RoomClosed => 4432,
+            Self::RoomFull => 4433,
             Self::TooManySessions => 4503,
             Self::StorageUnavailable => 4507,
         }
@@ -133,6 +150,10 @@ impl ErrorCode {
         match self {
             Self::Unauthorized => "unauthorized",
             Self::ForbiddenOrigin => "forbidden_origin",
+            Self::Forbidden => "forbidden",
+            Self::Removed => "removed",
+            Self::RoomClosed => "room_closed",
+            Self::RoomFull => "room_full",
             Self::BadRequest => "bad_request",
             Self::NotFound => "not_found",
             Self::UnsupportedVersion => "unsupported_version",

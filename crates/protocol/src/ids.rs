@@ -22,6 +22,9 @@ pub enum IdError {
     /// Not a usable room name.
     #[error("a room name has 1 to 64 letters, digits, '-' or '_', and starts with a letter or digit")]
     Room,
+    /// Not a viewer's id.
+    #[error("a viewer's id has 32 hexadecimal digits in lower case")]
+    Viewer,
     /// Not a resume key.
     #[error("a resume key has 32 hexadecimal digits")]
     ResumeKey,

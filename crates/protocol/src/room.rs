@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::SessionStatus;
 use crate::codec::CodecParameters;
+use crate::control::ControlError;
 use crate::error::ErrorBody;
-use crate::{RoomName, SessionId};
+use crate::{IdError, RoomName, SessionId};
 
 /// The longest alias, in characters.
 pub const MAX_ALIAS_CHARS: usize = 40;
@@ -20,7 +21,43 @@ pub const CHAT_HISTORY: usize = 100;
 /// Names one viewer of one room: 32 hexadecimal digits that the server drew. It is no secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS), ts(type = "string"))]
-pub struct ViewerId(pub String);
+#[serde(try_from = "String", into = "String")]
+pub struct ViewerId(String);
+
+impl ViewerId {
+    /// The id with these 16 bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(crate::Hex(bytes).to_string())
+    }
+
+    /// The id as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ViewerId {
+    type Error = IdError;
+
+    fn try_from(text: String) -> Result<Self, IdError> {
+        let is_id = text.len() == 32 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if is_id { Ok(Self(text)) } else { Err(IdError::Viewer) }
+    }
+}
+
+impl From<ViewerId> for String {
+    fn from(id: ViewerId) -> Self {
+        id.0
+    }
+}
+
+impl std::fmt::Display for ViewerId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(&self.0)
+    }
+}
 
 /// What a viewer says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +70,8 @@ pub enum ViewerMessage {
         viewer_token: Option<String>,
         /// What others see; required to chat, 1 to [`MAX_ALIAS_CHARS`] characters.
         alias: Option<String>,
+        /// Whether it counts as a viewer: it does, unless this is false, as for a publisher who follows the chat.
+        watches: Option<bool>,
     },
     /// Another alias.
     Alias {
@@ -44,6 +83,24 @@ pub enum ViewerMessage {
         /// 1 to [`MAX_CHAT_CHARS`] characters, shown as text and never as markup.
         text: String,
     },
+}
+
+impl ViewerMessage {
+    const KINDS: [&'static str; 3] = ["join", "alias", "chat"];
+
+    /// Parses a text message.
+    ///
+    /// # Errors
+    /// [`ControlError`] for what is no such message.
+    pub fn parse(text: &str) -> Result<Self, ControlError> {
+        crate::control::parse(text, &Self::KINDS)
+    }
+
+    /// The message as the text that goes over the wire.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("room messages are plain values")
+    }
 }
 
 /// What the server says to a viewer.
@@ -88,6 +145,25 @@ pub enum RoomMessage {
     Refused(ErrorBody),
     /// The viewer must leave: banned, the room closed, or the server stops. The last message.
     Error(ErrorBody),
+}
+
+impl RoomMessage {
+    const KINDS: [&'static str; 8] =
+        ["joined", "session", "session_ended", "viewers", "chat", "chat_deleted", "refused", "error"];
+
+    /// Parses a text message.
+    ///
+    /// # Errors
+    /// [`ControlError`] for what is no such message.
+    pub fn parse(text: &str) -> Result<Self, ControlError> {
+        crate::control::parse(text, &Self::KINDS)
+    }
+
+    /// The message as the text that goes over the wire.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("room messages are plain values")
+    }
 }
 
 /// What a connection may do in a room.
@@ -167,7 +243,36 @@ pub struct RoomList {
     pub rooms: Vec<Room>,
 }
 
-/// What a token allows.
+/// Somebody who watches a room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub struct Viewer {
+    /// Who.
+    pub viewer: ViewerId,
+    /// What others see, if it gave a name.
+    pub alias: Option<String>,
+    /// Whether it counts as a viewer.
+    pub watches: bool,
+}
+
+/// The answer of `GET /api/rooms/{room}/viewers`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub struct ViewerList {
+    /// Those with an open socket of the room.
+    pub viewers: Vec<Viewer>,
+}
+
+/// The body of `POST /api/rooms/{room}/viewers/{viewer}/ban`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[serde(deny_unknown_fields)]
+pub struct BanRequest {
+    /// For how long from now, in s; without it, for good.
+    pub lasts_s: Option<u32>,
+}
+
+/// What a token allows. Each role may do what the ones before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
@@ -178,6 +283,110 @@ pub enum Role {
     Publish,
     /// Everything.
     Administer,
+}
+
+impl Role {
+    /// Every role, from the one that allows least.
+    pub const ALL: [Self; 3] = [Self::View, Self::Publish, Self::Administer];
+
+    /// The name used in JSON, in the database and in logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::View => "view",
+            Self::Publish => "publish",
+            Self::Administer => "administer",
+        }
+    }
+}
+
+/// What somebody did to sessions, rooms, viewers and tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum AuditAction {
+    /// Made a token.
+    TokenIssued,
+    /// Ended a session.
+    SessionEnded,
+    /// Deleted a session and its recording.
+    SessionDeleted,
+    /// Made a room beforehand.
+    RoomMade,
+    /// Closed a room.
+    RoomClosed,
+    /// Removed a viewer, who may come back.
+    ViewerRemoved,
+    /// Banned a viewer.
+    ViewerBanned,
+    /// Let a banned viewer come back.
+    BanLifted,
+    /// Deleted a chat message.
+    ChatDeleted,
+}
+
+impl AuditAction {
+    /// Every action.
+    pub const ALL: [Self; 9] = [
+        Self::TokenIssued,
+        Self::SessionEnded,
+        Self::SessionDeleted,
+        Self::RoomMade,
+        Self::RoomClosed,
+        Self::ViewerRemoved,
+        Self::ViewerBanned,
+        Self::BanLifted,
+        Self::ChatDeleted,
+    ];
+
+    /// The name used in JSON, in the database and in logs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::TokenIssued => "token_issued",
+            Self::SessionEnded => "session_ended",
+            Self::SessionDeleted => "session_deleted",
+            Self::RoomMade => "room_made",
+            Self::RoomClosed => "room_closed",
+            Self::ViewerRemoved => "viewer_removed",
+            Self::ViewerBanned => "viewer_banned",
+            Self::BanLifted => "ban_lifted",
+            Self::ChatDeleted => "chat_deleted",
+        }
+    }
+}
+
+/// One line of the audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub struct AuditEntry {
+    /// Its place in the log.
+    #[cfg_attr(feature = "typescript", ts(type = "number"))]
+    pub number: u64,
+    /// When, in ms since 1970.
+    #[cfg_attr(feature = "typescript", ts(type = "number"))]
+    pub at_unix_ms: u64,
+    /// With which role.
+    pub role: Role,
+    /// Who: the name of its token. Never the token.
+    pub name: String,
+    /// What was done.
+    pub action: AuditAction,
+    /// In which room.
+    pub room: Option<RoomName>,
+    /// To what: the id of a session or viewer, the number of a chat message, or the name of a token.
+    pub target: Option<String>,
+}
+
+/// The answer of `GET /api/audit`: a page of entries, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub struct AuditList {
+    /// The entries of this page.
+    pub entries: Vec<AuditEntry>,
+    /// What to pass as `before` for the next page, if there is one.
+    #[cfg_attr(feature = "typescript", ts(type = "number | null"))]
+    pub next_before: Option<u64>,
 }
 
 /// The body of `POST /api/tokens`.
@@ -191,6 +400,8 @@ pub struct TokenRequest {
     pub room: Option<RoomName>,
     /// For how long from now, in s; without it, a day.
     pub lasts_s: Option<u32>,
+    /// Who gets it, for the audit log: 1 to [`MAX_ALIAS_CHARS`] characters; without it, a number is drawn.
+    pub name: Option<String>,
 }
 
 /// The answer of `POST /api/tokens`.
@@ -199,7 +410,52 @@ pub struct TokenRequest {
 pub struct IssuedToken {
     /// The token.
     pub token: String,
+    /// By what name the audit log knows its bearer.
+    pub name: String,
     /// When it ends, in ms since 1970.
     #[cfg_attr(feature = "typescript", ts(type = "number"))]
     pub ends_unix_ms: u64,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_told_apart_by_their_type_and_nothing_unknown_passes() {
+        let join = ViewerMessage::parse(r#"{"type":"join"}"#).unwrap();
+        assert_eq!(join, ViewerMessage::Join { viewer_token: None, alias: None, watches: None });
+        assert_eq!(ViewerMessage::parse(&join.to_json()).unwrap(), join);
+        for bad in [
+            "",
+            "[]",
+            r#"{"type":"viewers","count":1}"#,
+            r#"{"type":"chat"}"#,
+            r#"{"type":"chat","text":"a","html":"b"}"#,
+            r#"{"type":"chat","text":7}"#,
+        ] {
+            assert!(ViewerMessage::parse(bad).is_err(), "{bad}");
+        }
+        let told = RoomMessage::Viewers { count: 3 };
+        assert_eq!(RoomMessage::parse(&told.to_json()).unwrap(), told);
+    }
+
+    #[test]
+    fn a_viewer_id_has_one_spelling() {
+        assert!(ViewerId::try_from("0a".repeat(16)).is_ok());
+        for bad in ["", "0A".repeat(16).as_str(), "../etc/passwd", "0a".repeat(17).as_str()] {
+            assert_eq!(ViewerId::try_from(bad.to_owned()), Err(IdError::Viewer), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_are_those_of_json() {
+        for role in Role::ALL {
+            assert_eq!(serde_json::to_string(&role).unwrap(), format!("\"{}\"", role.name()));
+        }
+        for action in AuditAction::ALL {
+            assert_eq!(serde_json::to_string(&action).unwrap(), format!("\"{}\"", action.name()));
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use protocol::{
     ClockDrift, InterruptionReason, ResumeKey, RoomName, SessionId, Track, UnitRange, UnitRanges, api, codec,
-    control, error, unit,
+    control, error, room, unit,
 };
 use ts_rs::{Config, TS};
 
@@ -58,6 +58,24 @@ fn declarations() -> String {
         api::Health,
         api::ServerKey,
         api::Ready,
+        room::ViewerId,
+        room::ViewerMessage,
+        room::Rights,
+        room::RoomTrack,
+        room::RoomSession,
+        room::Room,
+        room::ChatMessage,
+        room::RoomMessage,
+        room::RoomList,
+        room::Viewer,
+        room::ViewerList,
+        room::BanRequest,
+        room::Role,
+        room::TokenRequest,
+        room::IssuedToken,
+        room::AuditAction,
+        room::AuditEntry,
+        room::AuditList,
     );
     text
 }

@@ -56,26 +56,7 @@ impl SigningKey {
     /// # Errors
     /// [`KeyError`]. A file that is no key is left as it is.
     pub fn load_or_create(path: &Path) -> Result<Self, KeyError> {
-        let failed = |source| KeyError::File { path: path.to_owned(), source };
-        match fs::read_to_string(path) {
-            Ok(text) => {
-                let seed: Hex<32> =
-                    text.trim_end().parse().map_err(|_| KeyError::NotAKey(path.to_owned()))?;
-                Ok(Self::from_seed(seed.0))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let seed = random_seed()?;
-                match keep(path, &format!("{}\n", Hex(seed))) {
-                    // Another program has made one at the same moment: there is one key, not two.
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::load_or_create(path),
-                    kept => kept.map(|()| Self::from_seed(seed)).map_err(failed),
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                Err(KeyError::NotAKey(path.to_owned()))
-            }
-            Err(error) => Err(failed(error)),
-        }
+        seed_in_file(path).map(Self::from_seed)
     }
 
     /// What others know the key by.
@@ -98,6 +79,30 @@ impl SigningKey {
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SigningKey({}, …)", self.public())
+    }
+}
+
+/// The 32 random bytes in a file; they are drawn and kept there if the file is missing. Only this user may read it.
+///
+/// # Errors
+/// [`KeyError`]. A file that holds something else is left as it is.
+pub fn seed_in_file(path: &Path) -> Result<[u8; 32], KeyError> {
+    let failed = |source| KeyError::File { path: path.to_owned(), source };
+    match fs::read_to_string(path) {
+        Ok(text) => {
+            let seed: Hex<32> = text.trim_end().parse().map_err(|_| KeyError::NotAKey(path.to_owned()))?;
+            Ok(seed.0)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let seed = random_seed()?;
+            match keep(path, &format!("{}\n", Hex(seed))) {
+                // Another program has made one at the same moment: there is one key, not two.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => seed_in_file(path),
+                kept => kept.map(|()| seed).map_err(failed),
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(KeyError::NotAKey(path.to_owned())),
+        Err(error) => Err(failed(error)),
     }
 }
 

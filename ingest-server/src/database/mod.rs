@@ -10,9 +10,11 @@ use protocol::certificate::Signed;
 use protocol::codec::{CodecParameters, Params};
 use protocol::control::{Device, Event, Finish};
 use protocol::digest::{UnitDigest, UnitDigests};
+use protocol::room::{AuditEntry, ViewerId};
 use protocol::{RoomName, SessionId, Track, UnitRange};
 
 use crate::ingest::StoredTrack;
+use crate::rooms::Ban;
 use crate::store::SegmentKey;
 
 pub use sqlite::SqliteDatabase;
@@ -162,6 +164,18 @@ pub enum Change {
     },
     /// Parts of which the store has lost the bytes.
     Forget(Vec<PartRow>),
+    /// Who moderates the room has ended the session; when, in ms since 1970.
+    Ended(SessionId, u64),
+    /// A room is there also while nobody is in it; since when, in ms since 1970.
+    KeepRoom(RoomName, u64),
+    /// A room is like any other again.
+    ForgetRoom(RoomName),
+    /// A viewer is kept out; an earlier ban of it is replaced.
+    Ban(Ban),
+    /// A viewer may come back.
+    LiftBan(RoomName, ViewerId),
+    /// What somebody did; the entry's number is drawn by the database. Very old entries go.
+    Audit(AuditEntry),
 }
 
 impl Change {
@@ -174,21 +188,38 @@ impl Change {
             | Self::Event(id, ..)
             | Self::Finish(id, ..)
             | Self::Proven(id, ..)
+            | Self::Ended(id, _)
             | Self::Status { id, .. } => Some(*id),
             Self::Segment(row) => Some(row.key.session),
             Self::Part { row, .. } => Some(row.segment.session),
             Self::Forget(rows) => rows.first().map(|row| row.segment.session),
+            Self::KeepRoom(..) | Self::ForgetRoom(_) | Self::Ban(_) | Self::LiftBan(..) | Self::Audit(_) => {
+                None
+            }
         }
     }
 }
 
 /// Which sessions a list shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     /// Only sessions with a lower id, which are older.
     pub before: Option<SessionId>,
     /// Only sessions of this status.
     pub status: Option<SessionStatus>,
+    /// Only sessions of this room.
+    pub room: Option<RoomName>,
+    /// How many at the most.
+    pub limit: u32,
+}
+
+/// Which entries of the audit log a list shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditPage {
+    /// Only entries with a lower number, which are older.
+    pub before: Option<u64>,
+    /// Only entries of this room.
+    pub room: Option<RoomName>,
     /// How many at the most.
     pub limit: u32,
 }
@@ -250,6 +281,21 @@ pub trait Database: fmt::Debug + Send + Sync {
 
     /// Whether a session was deleted.
     fn is_deleted(&self, id: SessionId) -> BoxFuture<'_, Result<bool, DatabaseError>>;
+
+    /// Whether who moderates its room has ended the session.
+    fn is_ended(&self, id: SessionId) -> BoxFuture<'_, Result<bool, DatabaseError>>;
+
+    /// The room of a session; `None` for an unknown session.
+    fn room(&self, id: SessionId) -> BoxFuture<'_, Result<Option<RoomName>, DatabaseError>>;
+
+    /// The rooms that were made beforehand, by name.
+    fn kept_rooms(&self) -> BoxFuture<'_, Result<Vec<RoomName>, DatabaseError>>;
+
+    /// All bans, also those that have ended.
+    fn bans(&self) -> BoxFuture<'_, Result<Vec<Ban>, DatabaseError>>;
+
+    /// Entries of the audit log, newest first.
+    fn audit(&self, page: AuditPage) -> BoxFuture<'_, Result<Vec<AuditEntry>, DatabaseError>>;
 
     /// Whether the database answers.
     fn ping(&self) -> BoxFuture<'_, Result<(), DatabaseError>>;

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, State};
 use protocol::Track;
 use protocol::api::ServerKey;
 use protocol::certificate::{Certificate, DigestRun};
 use protocol::error::{ErrorBody, ErrorCode};
 
+use super::body::Path;
 use super::error::HttpError;
 use super::sessions::{no_such_session, parse_id};
 use super::{Services, internal};
+use crate::access::Grant;
 use crate::database::DatabaseError;
 
 /// The server's public key is no secret: whoever asks shall know it before there is anything to check.
@@ -21,9 +23,11 @@ pub(super) async fn server_key(State(services): State<Arc<Services>>) -> Json<Se
 
 pub(super) async fn get(
     State(services): State<Arc<Services>>,
+    Extension(grant): Extension<Grant>,
     Path(id): Path<String>,
 ) -> Result<Json<Certificate>, HttpError> {
     let id = parse_id(&id)?;
+    services.check_view(&grant, id).await?;
     let failed = |error: DatabaseError| internal("reading a certificate", &error);
     let Some(certificate) = services.sessions.certificate(id).await.map_err(failed)? else {
         if services.sessions.view(id).await.map_err(failed)?.is_none() {

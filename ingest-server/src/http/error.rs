@@ -34,14 +34,16 @@ impl IntoResponse for HttpError {
 const fn status_of(code: ErrorCode) -> StatusCode {
     match code {
         ErrorCode::Unauthorized => StatusCode::UNAUTHORIZED,
-        ErrorCode::ForbiddenOrigin => StatusCode::FORBIDDEN,
+        ErrorCode::ForbiddenOrigin | ErrorCode::Forbidden | ErrorCode::Removed => StatusCode::FORBIDDEN,
         ErrorCode::NotFound => StatusCode::NOT_FOUND,
         ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::SessionTaken | ErrorCode::Superseded => StatusCode::CONFLICT,
-        ErrorCode::SessionEnded => StatusCode::GONE,
+        ErrorCode::SessionEnded | ErrorCode::RoomClosed => StatusCode::GONE,
         ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::IdleTimeout => StatusCode::REQUEST_TIMEOUT,
-        ErrorCode::TooManySessions | ErrorCode::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorCode::TooManySessions | ErrorCode::RoomFull | ErrorCode::ShuttingDown => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         ErrorCode::StorageUnavailable => StatusCode::INSUFFICIENT_STORAGE,
         ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         _ => StatusCode::BAD_REQUEST,

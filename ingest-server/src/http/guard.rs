@@ -1,4 +1,4 @@
-//! In front of every route but those that say how and who the server is: page, token, and the headers that let allowed
+//! In front of every route but those that say how and who the server is: page, token, ban, and the headers that let allowed
 //! pages read the answers.
 
 use std::sync::Arc;
@@ -9,29 +9,45 @@ use axum::response::{IntoResponse as _, Response};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use protocol::Secret;
+use protocol::error::ErrorBody;
 use serde::Deserialize;
 
 use super::Services;
 use super::error::HttpError;
-use crate::access::Credentials;
+use crate::access::{Credentials, Grant};
 
 #[derive(Deserialize)]
 struct TokenQuery {
     token: Option<String>,
 }
 
-pub(super) async fn guard(State(services): State<Arc<Services>>, request: Request, next: Next) -> Response {
-    let origin = request.headers().get(header::ORIGIN).cloned();
-    let is_preflight = request.method() == Method::OPTIONS
-        && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let mut response = match check(&services, &request, is_preflight) {
-        Err(error) => error.into_response(),
-        Ok(()) if is_preflight => preflight(),
-        Ok(()) => next.run(request).await,
+pub(super) async fn guard(
+    State(services): State<Arc<Services>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let headers = request.headers();
+    let origin = headers.get(header::ORIGIN).cloned();
+    // A preflight carries no token; the request that follows does.
+    let is_preflight =
+        request.method() == Method::OPTIONS && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    // A header that is not text is not left out: it is wrong.
+    let page = services
+        .access
+        .check_origin(header_text(headers, header::ORIGIN), header_text(headers, header::HOST));
+    let mut response = match (page, is_preflight) {
+        // A foreign page learns nothing else, and may not even read why.
+        (Err(error), _) => return with_vary(HttpError::from(error).into_response()),
+        (Ok(()), true) => preflight(),
+        (Ok(()), false) => match grant(&services, &request) {
+            Err(error) => HttpError::from(error).into_response(),
+            Ok(grant) => {
+                request.extensions_mut().insert(grant);
+                next.run(request).await
+            }
+        },
     };
-    if response.status() != StatusCode::FORBIDDEN
-        && let Some(origin) = origin
-    {
+    if let Some(origin) = origin {
         let headers = response.headers_mut();
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(
@@ -41,28 +57,25 @@ pub(super) async fn guard(State(services): State<Arc<Services>>, request: Reques
             ),
         );
     }
+    with_vary(response)
+}
+
+fn with_vary(mut response: Response) -> Response {
     response.headers_mut().append(header::VARY, HeaderValue::from_static("origin"));
     response
 }
 
-/// A preflight carries no token; the request that follows does.
-fn check(services: &Services, request: &Request, is_preflight: bool) -> Result<(), HttpError> {
-    let headers = request.headers();
-    // A header that is not text is not left out: it is wrong.
-    let text = |name: HeaderName| header_text(headers, name);
-    let (origin, host) = (text(header::ORIGIN), text(header::HOST));
-    if is_preflight {
-        return Ok(services.access.check_origin(origin, host)?);
-    }
+/// What the request's token allows.
+fn grant(services: &Services, request: &Request) -> Result<Grant, ErrorBody> {
     let query = Query::<TokenQuery>::try_from_uri(request.uri()).ok();
     let query_token = query.and_then(|query| query.0.token).map(Secret::new);
-    services.access.check(Credentials {
-        authorization: text(header::AUTHORIZATION),
+    let credentials = Credentials {
+        authorization: header_text(request.headers(), header::AUTHORIZATION),
         query_token: query_token.as_ref().map(Secret::expose),
-        origin,
-        host,
-    })?;
-    Ok(())
+    };
+    let grant = services.access.grant(credentials, services.ingest.clock.unix_ms())?;
+    services.rooms.check_ban(&grant)?;
+    Ok(grant)
 }
 
 fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
@@ -12,9 +12,11 @@ use protocol::error::{ErrorBody, ErrorCode};
 use protocol::{SessionId, Track};
 use serde::Deserialize;
 
+use super::body::Path;
 use super::error::HttpError;
 use super::sessions::parse_id;
 use super::{Services, internal};
+use crate::access::Grant;
 use crate::playback::{Fragments, HlsError, TARGET_S, Wanted};
 
 /// How long what never changes is kept, in s: a year.
@@ -35,20 +37,25 @@ type Answer = Result<Response, HttpError>;
 
 pub(super) async fn multivariant(
     State(services): State<Arc<Services>>,
+    Extension(grant): Extension<Grant>,
     Path(session): Path<String>,
     uri: Uri,
 ) -> Answer {
-    let text = services.hls.multivariant(parse_id(&session)?, &token_query(&uri)).await.map_err(refused)?;
+    let id = parse_id(&session)?;
+    check_view(&services, &grant, id).await?;
+    let text = services.hls.multivariant(id, &token_query(&uri)).await.map_err(refused)?;
     Ok(playlist(&services, text, Some(1)))
 }
 
 pub(super) async fn media(
     State(services): State<Arc<Services>>,
+    Extension(grant): Extension<Grant>,
     Path((session, track)): Path<(String, String)>,
     query: Result<Query<HlsQuery>, axum::extract::rejection::QueryRejection>,
     uri: Uri,
 ) -> Answer {
     let (id, track) = (parse_id(&session)?, parse_track(&track)?);
+    check_view(&services, &grant, id).await?;
     let Query(query) = query.map_err(|_| {
         ErrorBody::new(ErrorCode::BadRequest, "_HLS_msn and _HLS_part are numbers, _HLS_skip is YES or v2")
     })?;
@@ -72,9 +79,11 @@ pub(super) async fn media(
 
 pub(super) async fn init(
     State(services): State<Arc<Services>>,
+    Extension(grant): Extension<Grant>,
     Path((session, track, name)): Path<(String, String, String)>,
 ) -> Answer {
     let (id, track) = (parse_id(&session)?, parse_track(&track)?);
+    check_view(&services, &grant, id).await?;
     let from_unit = number(&name, ".mp4")?;
     let bytes = services.hls.init(id, track, from_unit).await.map_err(refused)?;
     Ok(media_answer(&services, track, Body::from(bytes), Some(FOREVER_S)))
@@ -82,18 +91,22 @@ pub(super) async fn init(
 
 pub(super) async fn part(
     State(services): State<Arc<Services>>,
+    Extension(grant): Extension<Grant>,
     Path((session, track, name)): Path<(String, String, String)>,
 ) -> Answer {
     let (id, track) = (parse_id(&session)?, parse_track(&track)?);
+    check_view(&services, &grant, id).await?;
     let found = services.hls.part(id, track, number(&name, ".m4s")?).await.map_err(refused)?;
     Ok(fragments(&services, track, &found))
 }
 
 pub(super) async fn segment(
     State(services): State<Arc<Services>>,
+    Extension(grant): Extension<Grant>,
     Path((session, track, name)): Path<(String, String, String)>,
 ) -> Answer {
     let (id, track) = (parse_id(&session)?, parse_track(&track)?);
+    check_view(&services, &grant, id).await?;
     let found = services.hls.segment(id, track, &name).await.map_err(refused)?;
     Ok(fragments(&services, track, &found))
 }
@@ -174,9 +187,9 @@ fn refused(error: HlsError) -> HttpError {
 }
 
 /// The session's room decides who may play it.
-#[expect(dead_code, reason = "the guard asks for it")]
-pub(super) async fn room_of(services: &Services, id: SessionId) -> Result<protocol::RoomName, HttpError> {
-    services.hls.room(id).await.map_err(refused)
+async fn check_view(services: &Services, grant: &Grant, id: SessionId) -> Result<(), HttpError> {
+    let room = services.hls.room(id).await.map_err(refused)?;
+    Ok(grant.may_view(&room)?)
 }
 
 #[cfg(test)]

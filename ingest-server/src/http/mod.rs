@@ -1,14 +1,17 @@
 //! The HTTP side: routes, who may use them, and answers. Only modules in here know axum.
 
+mod body;
 mod certificate;
 mod error;
 mod guard;
 mod hls;
 mod peer_connection;
 mod recording;
+mod rooms;
 mod sessions;
 mod site;
 mod status;
+mod tokens;
 mod upgrade;
 mod whep;
 mod whip;
@@ -20,17 +23,18 @@ use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, patch, post};
+use axum::routing::{MethodRouter, delete, get, patch, post};
 use hyper::body::Incoming;
-use protocol::Track;
 use protocol::error::{ErrorBody, ErrorCode};
+use protocol::{RoomName, SessionId, Track};
 use tower::ServiceExt as _;
 
-use crate::access::Access;
+use crate::access::{Access, Grant};
 use crate::database::Database;
 use crate::ingest::feed::IngestContext;
 use crate::listener::ConnectionSlot;
 use crate::playback::{Hls, Recordings};
+use crate::rooms::Rooms;
 use crate::sessions::Sessions;
 use crate::stop::Stop;
 use crate::store::Store;
@@ -40,7 +44,8 @@ use error::HttpError;
 
 /// What handlers work with.
 pub(crate) struct Services {
-    pub(crate) access: Access,
+    pub(crate) access: Arc<Access>,
+    pub(crate) rooms: Arc<Rooms>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) database: Arc<dyn Database>,
     pub(crate) store: Arc<dyn Store>,
@@ -49,6 +54,23 @@ pub(crate) struct Services {
     pub(crate) ingest: Arc<IngestContext>,
     pub(crate) webrtc: Arc<WebRtc>,
     pub(crate) stop: Stop,
+}
+
+impl Services {
+    /// The room of a session; `None` if there is no such session.
+    async fn room_of(&self, id: SessionId) -> Result<Option<RoomName>, ErrorBody> {
+        self.sessions.room(id).await.map_err(|error| internal("finding a session", &error))
+    }
+
+    /// Whether the session may be watched.
+    async fn check_view(&self, grant: &Grant, id: SessionId) -> Result<(), ErrorBody> {
+        // Everybody who gets here may watch something; whoever may watch everything asks nobody.
+        if grant.room.is_none() {
+            return Ok(());
+        }
+        let room = self.room_of(id).await?.ok_or_else(sessions::no_such_session)?;
+        grant.may_view(&room)
+    }
 }
 
 /// The routes, ready to answer.
@@ -67,6 +89,19 @@ impl App {
             .route("/api/sessions/{id}", get(sessions::get).delete(sessions::delete))
             .route("/api/sessions/{id}/recording.mp4", get(recording::get))
             .route("/api/sessions/{id}/certificate", get(certificate::get))
+            .route("/api/sessions/{id}/end", post(rooms::end_session))
+            .route("/ws/rooms/{room}", get(upgrade::room))
+            .route("/api/rooms", get(rooms::list))
+            .route("/api/rooms/{room}", get(rooms::get).put(rooms::make).delete(rooms::close))
+            .route("/api/rooms/{room}/viewers", get(rooms::viewers))
+            .route("/api/rooms/{room}/viewers/{viewer}", delete(rooms::remove))
+            .route(
+                "/api/rooms/{room}/viewers/{viewer}/ban",
+                with_body(post(rooms::ban).delete(rooms::lift_ban)),
+            )
+            .route("/api/rooms/{room}/chat/{number}", delete(rooms::delete_chat))
+            .route("/api/tokens", with_body(post(tokens::issue)))
+            .route("/api/audit", get(tokens::audit))
             .route("/hls/{session}/index.m3u8", get(hls::multivariant))
             .route("/hls/{session}/{track}/index.m3u8", get(hls::media))
             .route("/hls/{session}/{track}/init/{name}", get(hls::init))
@@ -112,6 +147,11 @@ impl App {
             Err(impossible) => match impossible {},
         }
     }
+}
+
+/// A route whose requests may have a body; all others take none.
+fn with_body(route: MethodRouter<Arc<Services>>) -> MethodRouter<Arc<Services>> {
+    route.layer(DefaultBodyLimit::max(body::MAX_BODY_BYTES))
 }
 
 /// A fault of the server: the details go to the log, a plain word to the peer.

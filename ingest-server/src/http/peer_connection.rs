@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::to_bytes;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::response::{IntoResponse as _, Response};
 use http::header::{self, HeaderMap, HeaderName};
 use http::{Method, StatusCode};
@@ -12,7 +12,9 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::Services;
+use super::body::Path;
 use super::error::HttpError;
+use crate::access::Grant;
 use crate::webrtc::{Kind, MAX_SDP_BYTES, NoRoom, OpenError, Opened, PatchError, TrickleError};
 
 /// The type of offers and answers.
@@ -82,30 +84,37 @@ pub(super) async fn options() -> Response {
 /// `PATCH` and `DELETE` of a viewer.
 pub(super) async fn whep(
     State(services): State<Arc<Services>>,
+    Extension(grant): Extension<Grant>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<StatusCode, HttpError> {
-    change(&services, Kind::Whep, &id, request).await
+    change(&services, &grant, Kind::Whep, &id, request).await
 }
 
 /// `PATCH` and `DELETE` of a publisher.
 pub(super) async fn whip(
     State(services): State<Arc<Services>>,
+    Extension(grant): Extension<Grant>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<StatusCode, HttpError> {
-    change(&services, Kind::Whip, &id, request).await
+    change(&services, &grant, Kind::Whip, &id, request).await
 }
 
 async fn change(
     services: &Services,
+    grant: &Grant,
     kind: Kind,
     id: &str,
     request: Request,
 ) -> Result<StatusCode, HttpError> {
     let not_found = || ErrorBody::new(ErrorCode::NotFound, PatchError::NotFound.to_string());
     let id = Uuid::try_parse(id).map_err(|_| not_found())?;
-    services.webrtc.room(kind, id).ok_or_else(not_found)?;
+    let room = services.webrtc.room(kind, id).ok_or_else(not_found)?;
+    match kind {
+        Kind::Whep => grant.may_view(&room)?,
+        Kind::Whip => grant.may_publish(&room)?,
+    }
     if request.method() == Method::DELETE {
         return if services.webrtc.close(kind, id) { Ok(StatusCode::OK) } else { Err(not_found().into()) };
     }

@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, State};
 use axum::response::{IntoResponse as _, Response};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use http_range_header::parse_range_header;
 use protocol::error::{ErrorBody, ErrorCode};
 
+use super::body::Path;
 use super::error::HttpError;
 use super::sessions::{no_such_session, parse_id};
 use super::{Services, internal};
+use crate::access::Grant;
 use crate::playback::PlaybackError;
 
 /// Which bytes an answer holds.
@@ -26,11 +28,13 @@ enum Wanted {
 
 pub(super) async fn get(
     State(services): State<Arc<Services>>,
+    Extension(grant): Extension<Grant>,
     Path(id): Path<String>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, HttpError> {
     let id = parse_id(&id)?;
+    services.check_view(&grant, id).await?;
     let recording = match services.recordings.get(id).await {
         Ok(Some(recording)) => recording,
         Ok(None) => return Err(no_such_session().into()),

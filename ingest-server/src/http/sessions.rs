@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Extension, Query, State};
 use http::StatusCode;
-use protocol::SessionId;
 use protocol::api::{Session, SessionList, SessionStatus};
 use protocol::error::{ErrorBody, ErrorCode};
+use protocol::room::AuditAction;
+use protocol::{RoomName, SessionId};
 use serde::Deserialize;
 
+use super::body::Path;
 use super::error::HttpError;
 use super::{Services, internal};
+use crate::access::Grant;
 use crate::database::Page;
 use crate::sessions::DeleteError;
 
@@ -23,21 +26,29 @@ pub(super) struct ListQuery {
     before: Option<SessionId>,
     limit: Option<u32>,
     status: Option<SessionStatus>,
+    room: Option<RoomName>,
 }
 
 type QueryOf<T> = Result<Query<T>, axum::extract::rejection::QueryRejection>;
 
 pub(super) async fn list(
     State(services): State<Arc<Services>>,
+    Extension(grant): Extension<Grant>,
     query: QueryOf<ListQuery>,
 ) -> Result<Json<SessionList>, HttpError> {
     let Query(query) = query.map_err(|_| {
         let message =
-            "before is a session id, limit a number, status one of active, interrupted, completed, abandoned";
+            "before is a session id, limit a number, status one of active, interrupted, completed, abandoned, room a room's \
+             name";
         ErrorBody::new(ErrorCode::BadRequest, message)
     })?;
     let limit = query.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
-    let page = Page { before: query.before, status: query.status, limit };
+    // A token for one room shows that one.
+    let room = query.room.or_else(|| grant.room.clone());
+    if let Some(room) = &room {
+        grant.may_view(room)?;
+    }
+    let page = Page { before: query.before, status: query.status, room, limit };
     let listed = services.sessions.list(page).await;
     let (sessions, next_before) = listed.map_err(|error| internal("listing sessions", &error))?;
     Ok(Json(SessionList { sessions, next_before }))
@@ -45,20 +56,31 @@ pub(super) async fn list(
 
 pub(super) async fn get(
     State(services): State<Arc<Services>>,
+    Extension(grant): Extension<Grant>,
     Path(id): Path<String>,
 ) -> Result<Json<Session>, HttpError> {
     let id = parse_id(&id)?;
+    services.check_view(&grant, id).await?;
     let found = services.sessions.view(id).await.map_err(|error| internal("reading a session", &error))?;
     Ok(Json(found.ok_or_else(no_such_session)?))
 }
 
 pub(super) async fn delete(
     State(services): State<Arc<Services>>,
+    Extension(grant): Extension<Grant>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, HttpError> {
     let id = parse_id(&id)?;
+    // Whoever may administer nothing learns nothing of what there is.
+    grant.may_administer(grant.room.as_ref())?;
+    let room = services.room_of(id).await?.ok_or_else(no_such_session)?;
+    grant.may_administer(Some(&room))?;
     match services.sessions.delete(id).await {
-        Ok(()) => Ok(StatusCode::NO_CONTENT),
+        Ok(()) => {
+            let (action, target) = (AuditAction::SessionDeleted, Some(id.to_string()));
+            services.rooms.record(&grant, action, Some(&room), target, Vec::new()).await?;
+            Ok(StatusCode::NO_CONTENT)
+        }
         Err(DeleteError::NotFound) => Err(no_such_session().into()),
         Err(error @ DeleteError::Active) => {
             Err(HttpError::with_status(StatusCode::CONFLICT, ErrorCode::BadRequest, error.to_string()))

@@ -10,68 +10,132 @@ use http::header::{self, HeaderName};
 use http::{HeaderMap, StatusCode};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use protocol::Track;
 use protocol::error::{ErrorBody, ErrorCode};
+use protocol::{RoomName, Track};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::Services;
+use super::body::Path;
 use super::error::HttpError;
-use crate::ingest::socket::serve;
+use super::rooms::parse_room;
+use crate::access::Grant;
 use crate::listener::{ConnectionSlot, WriteLimit};
+use crate::{ingest, rooms};
 
 pub(super) async fn video(
     state: State<Arc<Services>>,
     slot: Extension<ConnectionSlot>,
+    grant: Extension<Grant>,
     request: Request,
 ) -> Result<Response, HttpError> {
-    upgrade(Track::Video, state.0, slot.0, request)
+    let track = TrackSocket { track: Track::Video, grant: grant.0, services: state.0 };
+    track.upgrade(slot.0, request)
 }
 
 pub(super) async fn audio(
     state: State<Arc<Services>>,
     slot: Extension<ConnectionSlot>,
+    grant: Extension<Grant>,
     request: Request,
 ) -> Result<Response, HttpError> {
-    upgrade(Track::Audio, state.0, slot.0, request)
+    let track = TrackSocket { track: Track::Audio, grant: grant.0, services: state.0 };
+    track.upgrade(slot.0, request)
 }
 
-fn upgrade(
-    track: Track,
-    services: Arc<Services>,
-    slot: ConnectionSlot,
-    mut request: Request,
+pub(super) async fn room(
+    state: State<Arc<Services>>,
+    slot: Extension<ConnectionSlot>,
+    grant: Extension<Grant>,
+    room: Path<String>,
+    request: Request,
 ) -> Result<Response, HttpError> {
-    let accept = accept_key(request.headers())?;
-    if services.stop.is_stopping() {
-        return Err(ErrorBody::new(ErrorCode::ShuttingDown, "the server is stopping; it will be back").into());
-    }
-    let upgraded = hyper::upgrade::on(&mut request);
-    tokio::spawn(async move {
-        if let Ok(upgraded) = upgraded.await {
-            run(upgraded, track, &services).await;
-        }
-        drop(slot);
-    });
-    let headers = [
-        (header::CONNECTION, "Upgrade"),
-        (header::UPGRADE, "websocket"),
-        (header::SEC_WEBSOCKET_ACCEPT, &accept),
-    ];
-    Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
+    let room = parse_room(room.0)?;
+    grant.may_view(&room)?;
+    RoomSocket { room, grant: grant.0, services: state.0 }.upgrade(slot.0, request)
 }
 
-async fn run(upgraded: Upgraded, track: Track, services: &Services) {
-    let context = &services.ingest;
-    match upgraded.downcast::<TokioIo<WriteLimit<TcpStream>>>() {
-        Ok(parts) => serve(parts.io.into_inner().into_inner(), parts.read_buf.to_vec(), track, context).await,
-        Err(upgraded) => match upgraded.downcast::<TokioIo<WriteLimit<TlsStream<TcpStream>>>>() {
-            Ok(parts) => {
-                serve(parts.io.into_inner().into_inner(), parts.read_buf.to_vec(), track, context).await
+/// What takes over a connection from HTTP.
+trait Socket: Sized + Send + 'static {
+    fn services(&self) -> &Services;
+
+    /// Serves the stream to its end; `read_ahead` came behind the request.
+    fn serve<S>(self, stream: S, read_ahead: Vec<u8>) -> impl Future<Output = ()> + Send
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send;
+
+    fn upgrade(self, slot: ConnectionSlot, mut request: Request) -> Result<Response, HttpError> {
+        let accept = accept_key(request.headers())?;
+        if self.services().stop.is_stopping() {
+            let message = "the server is stopping; it will be back";
+            return Err(ErrorBody::new(ErrorCode::ShuttingDown, message).into());
+        }
+        let upgraded = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            if let Ok(upgraded) = upgraded.await {
+                run(self, upgraded).await;
             }
+            drop(slot);
+        });
+        let headers = [
+            (header::CONNECTION, "Upgrade"),
+            (header::UPGRADE, "websocket"),
+            (header::SEC_WEBSOCKET_ACCEPT, &accept),
+        ];
+        Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
+    }
+}
+
+/// A publisher's socket of one track.
+struct TrackSocket {
+    track: Track,
+    grant: Grant,
+    services: Arc<Services>,
+}
+
+impl Socket for TrackSocket {
+    fn services(&self) -> &Services {
+        &self.services
+    }
+
+    async fn serve<S>(self, stream: S, read_ahead: Vec<u8>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        ingest::socket::serve(stream, read_ahead, self.track, &self.grant, &self.services.ingest).await;
+    }
+}
+
+/// A viewer's socket of one room.
+struct RoomSocket {
+    room: RoomName,
+    grant: Grant,
+    services: Arc<Services>,
+}
+
+impl Socket for RoomSocket {
+    fn services(&self) -> &Services {
+        &self.services
+    }
+
+    async fn serve<S>(self, stream: S, read_ahead: Vec<u8>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let Self { room, grant, services } = self;
+        rooms::socket::serve(stream, read_ahead, &services.rooms, &room, grant, services.stop.clone()).await;
+    }
+}
+
+async fn run(socket: impl Socket, upgraded: Upgraded) {
+    match upgraded.downcast::<TokioIo<WriteLimit<TcpStream>>>() {
+        Ok(parts) => socket.serve(parts.io.into_inner().into_inner(), parts.read_buf.to_vec()).await,
+        Err(upgraded) => match upgraded.downcast::<TokioIo<WriteLimit<TlsStream<TcpStream>>>>() {
+            Ok(parts) => socket.serve(parts.io.into_inner().into_inner(), parts.read_buf.to_vec()).await,
             // The listener serves no other kind of stream; if it ever does, this is slower and right.
-            Err(upgraded) => serve(TokioIo::new(upgraded), Vec::new(), track, context).await,
+            Err(upgraded) => socket.serve(TokioIo::new(upgraded), Vec::new()).await,
         },
     }
 }

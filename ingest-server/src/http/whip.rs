@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Extension, Query, Request, State};
 use axum::response::Response;
 use http::header;
-use protocol::RoomName;
 use protocol::control::Device;
-use protocol::error::{ErrorBody, ErrorCode};
 use protocol::limits::MAX_TEXT_BYTES;
 use serde::Deserialize;
 
 use super::Services;
+use super::body::Path;
 use super::error::HttpError;
 use super::peer_connection::{offer, opened, text};
+use super::rooms::parse_room;
+use crate::access::Grant;
 use crate::webrtc::Kind;
 
 #[derive(Debug, Deserialize)]
@@ -23,16 +24,19 @@ struct NameQuery {
 
 pub(super) async fn post(
     State(services): State<Arc<Services>>,
+    Extension(grant): Extension<Grant>,
     Path(room): Path<String>,
     request: Request,
 ) -> Result<Response, HttpError> {
-    let room: RoomName = room
-        .parse()
-        .map_err(|error: protocol::IdError| ErrorBody::new(ErrorCode::BadRequest, error.to_string()))?;
+    let room = parse_room(room)?;
+    services.rooms.check_publisher(&grant, &room)?;
     let device = device(&request);
     let offer = offer(&services, request).await?;
-    let until = Box::pin(std::future::pending());
-    opened(Kind::Whip, services.webrtc.publish(room, device, &offer, until))
+    let revoked = services.rooms.revoked(&grant, &room);
+    let until = Box::pin(async move {
+        revoked.await;
+    });
+    opened(Kind::Whip, services.webrtc.publish(grant, room, device, &offer, until))
 }
 
 /// What publishes: by the name in `?name=`, and the program by its `User-Agent`.

@@ -13,12 +13,13 @@ use super::track::{TrackIngest, Transmit};
 use crate::clock::Clock;
 use crate::config::Bounds;
 use crate::recorder::{Job, Recorded, TrackJob};
-use crate::sessions::{Attached, Sessions};
+use crate::rooms::Rooms;
+use crate::sessions::Attached;
 use crate::stop::Stop;
 
 /// What all connections that bring units share.
 pub(crate) struct IngestContext {
-    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) rooms: Arc<Rooms>,
     pub(crate) jobs: mpsc::Sender<Job>,
     /// Bytes that may wait for the recorder, of all connections together.
     pub(crate) budget: Arc<Semaphore>,

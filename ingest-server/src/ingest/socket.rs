@@ -10,16 +10,16 @@ use protocol::control::{Hello, PublisherMessage, ServerMessage};
 use protocol::error::{ErrorBody, ErrorCode};
 use protocol::limits::MAX_MESSAGE_BYTES;
 use protocol::unit::{Lane, Unit, decode_message};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error as WsError};
-use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, coding::CloseCode};
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
 use super::feed::{Feed, IngestContext};
 use super::track::{TrackIngest, Transmit};
+use crate::access::Grant;
 use crate::log;
 use crate::sessions::Attached;
 
@@ -28,9 +28,8 @@ const READ_BUFFER_BYTES: usize = 32 * 1024;
 /// What is read ahead of the WebSocket, which asks for a message's 14 header bytes first and for the rest then: two
 /// system calls a message become one. Holds most pictures; what is larger is read past it.
 const READ_AHEAD_BYTES: usize = 16 * 1024;
-/// How long a peer may take to accept what is sent, and to answer a close.
+/// How long a peer may take to accept what is sent.
 const SEND_PATIENCE: Duration = Duration::from_secs(10);
-const CLOSE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How a connection ends.
 enum Ending {
@@ -43,8 +42,13 @@ enum Ending {
 type Socket<S> = WebSocketStream<BufReader<S>>;
 
 /// Serves an upgraded connection to its end. `read_ahead` holds what came behind the upgrade's request.
-pub(crate) async fn serve<S>(stream: S, read_ahead: Vec<u8>, track: Track, context: &IngestContext)
-where
+pub(crate) async fn serve<S>(
+    stream: S,
+    read_ahead: Vec<u8>,
+    track: Track,
+    grant: &Grant,
+    context: &IngestContext,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let config = WebSocketConfig::default()
@@ -56,12 +60,12 @@ where
     let mut socket =
         WebSocketStream::from_partially_read(stream, read_ahead, Role::Server, Some(config)).await;
 
-    let attached = match open(&mut socket, track, context).await {
+    let attached = match open(&mut socket, track, grant, context).await {
         Ok(attached) => attached,
         Err(Ending::Gone(_)) => return,
         Err(Ending::Close(error)) => {
             log::refused(None, track, &error);
-            close(&mut socket, error).await;
+            farewell(&mut socket, error).await;
             return;
         }
     };
@@ -70,12 +74,25 @@ where
     driver.feed.detach().await;
     driver.log(&ending);
     if let Ending::Close(error) = ending {
-        close(&mut socket, error).await;
+        farewell(&mut socket, error).await;
     }
 }
 
+async fn farewell<S>(socket: &mut Socket<S>, error: ErrorBody)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+{
+    let code = error.code;
+    crate::farewell::close(socket, ServerMessage::Error(error).to_json(), code).await;
+}
+
 /// Waits for the hello and attaches the connection to its track.
-async fn open<S>(socket: &mut Socket<S>, track: Track, context: &IngestContext) -> Result<Attached, Ending>
+async fn open<S>(
+    socket: &mut Socket<S>,
+    track: Track,
+    grant: &Grant,
+    context: &IngestContext,
+) -> Result<Attached, Ending>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
@@ -90,7 +107,7 @@ where
         let message = format!("this socket takes {track}, and the hello names {}", hello.track);
         return Err(Ending::Close(ErrorBody::new(ErrorCode::TrackMismatch, message)));
     }
-    let attached = context.sessions.open(&hello).await.map_err(Ending::Close)?;
+    let attached = context.rooms.open(grant, &hello).await.map_err(Ending::Close)?;
     let (durable, codec) = {
         let ingest = attached.session.ingest(track);
         (
@@ -308,23 +325,4 @@ fn ending_of(error: &WsError) -> Ending {
         },
         _ => Ending::Gone("the connection broke"),
     }
-}
-
-/// Says why and closes. Then reads on for a while, so that a peer in the middle of sending gets to see it.
-async fn close<S>(socket: &mut Socket<S>, error: ErrorBody)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
-{
-    let code = error.code;
-    let farewell = async {
-        socket.send(Message::text(ServerMessage::Error(error).to_json())).await?;
-        let frame = CloseFrame { code: CloseCode::from(code.close_code()), reason: code.name().into() };
-        socket.send(Message::Close(Some(frame))).await?;
-        // Closing with bytes unread would reset the connection and take the reason with it.
-        socket.get_mut().shutdown().await?;
-        tokio::io::copy(socket.get_mut(), &mut tokio::io::sink()).await?;
-        Ok::<(), WsError>(())
-    };
-    // Whoever does not take the reason goes without it.
-    let _ = timeout(CLOSE_PATIENCE, farewell).await;
 }

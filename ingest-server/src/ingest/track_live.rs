@@ -45,12 +45,14 @@ impl TrackIngest {
         true
     }
 
-    /// Tells the publisher how many watch, now and whenever it connects.
-    pub fn tell_viewers(&mut self, count: u32) {
-        if self.live.viewers.unwrap_or(0) != count {
+    /// Tells the publisher how many watch, now and whenever it connects. Says whether that is news.
+    pub fn tell_viewers(&mut self, count: u32) -> bool {
+        let is_news = self.live.viewers.unwrap_or(0) != count;
+        if is_news {
             self.live.viewers = Some(count);
             self.push_viewers();
         }
+        is_news
     }
 
     /// Puts the count where it is sent, in the place of an earlier one that was not sent yet.

@@ -14,6 +14,7 @@ use protocol::certificate::PublicKey;
 use protocol::control::Finish;
 use protocol::digest::TrackDigest;
 use protocol::error::ErrorBody;
+use protocol::room::AuditEntry;
 use protocol::unit::Lane;
 use protocol::{RoomName, SessionId, Track, UnitRanges};
 use tracing::{error, info, warn};
@@ -180,7 +181,7 @@ pub(crate) fn viewer_joined(id: SessionId, room: &RoomName) {
     info!(target: TARGET, session = id.short(), room = room.as_str(), "a viewer watches by WHEP, room {room}");
 }
 
-/// A viewer that came by WebRTC is gone, or never connected.
+/// A viewer that came by WebRTC is gone.
 pub(crate) fn viewer_left(id: SessionId, counters: ViewerCounters, lasted: Duration, why: &str) {
     let ViewerCounters { units, skips, key_requests } = counters;
     let skipped = match skips {
@@ -259,6 +260,24 @@ pub(crate) fn status(id: SessionId, status: SessionStatus, tracks: &[(Track, Sto
 /// A session was removed on request.
 pub(crate) fn deleted(id: SessionId) {
     info!(target: TARGET, session = id.short(), %id, "session deleted");
+}
+
+/// Somebody did something that the audit log keeps.
+pub(crate) fn audit(entry: &AuditEntry) {
+    let (room, target) =
+        (entry.room.as_ref().map_or("", RoomName::as_str), entry.target.as_deref().unwrap_or(""));
+    info!(
+        target: TARGET,
+        action = entry.action.name(),
+        role = entry.role.name(),
+        name = entry.name,
+        room,
+        of = target,
+        "{} ({}): {} {room} {target}",
+        entry.name,
+        entry.role.name(),
+        entry.action.name().replace('_', " "),
+    );
 }
 
 /// Storing fails; said once until it works again.

@@ -39,7 +39,7 @@ impl Pairing {
         Self {
             public_url: config.public_url.clone(),
             is_tls: config.tls.is_some(),
-            token: config.access.token().cloned(),
+            token: config.token.clone(),
             room: config.pairing_room.clone(),
         }
     }

@@ -11,6 +11,8 @@ pub struct Facts {
     pub is_connected: bool,
     /// Whether there is a track, and every track that said hello is complete.
     pub is_complete: bool,
+    /// Whether somebody has ended it who moderates its room.
+    pub is_ended: bool,
 }
 
 /// Where a session is in its life.
@@ -43,6 +45,7 @@ impl Lifecycle {
         }
         let status = match (facts, self.away_since) {
             (Facts { is_complete: true, .. }, _) => SessionStatus::Completed,
+            (Facts { is_ended: true, .. }, _) => SessionStatus::Abandoned,
             (_, None) => SessionStatus::Active,
             (_, Some(since)) if now >= since + self.abandon_after => SessionStatus::Abandoned,
             (_, Some(_)) => SessionStatus::Interrupted,
@@ -68,7 +71,7 @@ mod tests {
     #[test]
     fn a_session_goes_through_its_life() {
         let at = Duration::from_secs;
-        let facts = |is_connected, is_complete| Facts { is_connected, is_complete };
+        let facts = |is_connected, is_complete| Facts { is_connected, is_complete, is_ended: false };
         let mut life = Lifecycle::new(at(0), at(300), Active);
         for (second, facts, changed, status) in [
             (0, facts(true, false), None, Active),
@@ -82,6 +85,8 @@ mod tests {
             (903, facts(false, true), None, Completed),
             (9_999, facts(false, true), None, Completed),
             (10_000, facts(true, false), Some(Active), Active),
+            (10_001, Facts { is_ended: true, ..facts(true, false) }, Some(Abandoned), Abandoned),
+            (10_002, Facts { is_ended: true, ..facts(false, true) }, Some(Completed), Completed),
         ] {
             assert_eq!(life.observe(at(second), facts), changed, "at {second} s");
             assert_eq!(life.status(), status, "at {second} s");

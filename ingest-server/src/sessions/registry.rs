@@ -2,7 +2,7 @@
 //!
 //! It is asked when a track opens and when somebody looks; never on the way of a unit.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use protocol::api::{Session, SessionStatus};
 use protocol::certificate::{PublicKey, Signed};
 use protocol::control::Hello;
 use protocol::error::{ErrorBody, ErrorCode};
+use protocol::room::RoomSession;
 use protocol::{RoomName, SessionId};
 use sha2::{Digest as _, Sha256};
 use signing::SigningKey;
@@ -22,7 +23,7 @@ use super::changes::Changes;
 use super::session::{Attached, LiveSession, view_stored};
 use crate::certificate::issue;
 use crate::clock::Clock;
-use crate::database::{Database, DatabaseError, Page, SessionInfo, StoredSession};
+use crate::database::{Change, Database, DatabaseError, Page, SessionInfo, StoredSession};
 use crate::ingest::{ConnectionId, TrackSettings};
 use crate::log;
 use crate::recorder::{Job, StatusJob};
@@ -110,9 +111,19 @@ impl Sessions {
         found
     }
 
-    /// The rooms of the sessions in memory.
-    pub(crate) fn rooms(&self) -> BTreeSet<RoomName> {
-        self.live().values().map(|session| session.info.room.clone()).collect()
+    /// The sessions that are active or interrupted, by room, oldest first, each as its room sees it.
+    pub(crate) fn by_room(&self) -> BTreeMap<RoomName, Vec<(Arc<LiveSession>, RoomSession)>> {
+        let sessions: Vec<Arc<LiveSession>> = self.live().values().cloned().collect();
+        let mut rooms: BTreeMap<RoomName, Vec<_>> = BTreeMap::new();
+        for session in sessions {
+            if let Some(view) = session.room_view() {
+                rooms.entry(session.info.room.clone()).or_default().push((session, view));
+            }
+        }
+        for sessions in rooms.values_mut() {
+            sessions.sort_by_key(|(_, view)| (view.started_unix_ms, view.id));
+        }
+        rooms
     }
 
     /// Changes when a session comes, changes its status or connections, or goes.
@@ -121,11 +132,16 @@ impl Sessions {
     }
 
     /// Puts sessions that the start-up recovery found interrupted under care.
-    pub(crate) fn adopt(&self, sessions: Vec<StoredSession>) {
-        let mut live = self.live();
+    pub(crate) async fn adopt(&self, sessions: Vec<StoredSession>) -> Result<(), DatabaseError> {
         for stored in sessions {
-            live.insert(stored.info.id, Arc::new(self.make_live(stored)));
+            let id = stored.info.id;
+            let session = Arc::new(self.make_live(stored));
+            if self.database.is_ended(id).await? {
+                session.end(&ended());
+            }
+            self.live().insert(id, session);
         }
+        Ok(())
     }
 
     fn make_live(&self, stored: StoredSession) -> LiveSession {
@@ -149,9 +165,12 @@ impl Sessions {
             let message = "the session was begun by another publisher; begin a new one";
             return Err(ErrorBody::new(ErrorCode::SessionTaken, message));
         }
-        if session.info.started_unix_ms != hello.started_unix_ms {
-            let message = "the session began at another time, by its first hello";
+        if session.info.started_unix_ms != hello.started_unix_ms || session.info.room != hello.room {
+            let message = "the session began at another time or in another room, by its first hello";
             return Err(ErrorBody::new(ErrorCode::InvalidMessage, message));
+        }
+        if session.is_ended() {
+            return Err(ended());
         }
         let id = ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed));
         let news = session.news(hello.track);
@@ -173,6 +192,9 @@ impl Sessions {
         if self.live().len() >= self.config.capacity {
             let message = "the server holds as many sessions as it is set to";
             return Err(ErrorBody::new(ErrorCode::TooManySessions, message));
+        }
+        if self.database.is_ended(hello.session).await.map_err(unavailable)? {
+            return Err(ended());
         }
         if let Some(stored) = self.database.session(hello.session).await.map_err(unavailable)? {
             return Ok(self.make_live(stored));
@@ -308,15 +330,38 @@ impl Sessions {
     ///
     /// With the page comes the id behind which the next one starts, if this one is full.
     pub(crate) async fn list(&self, page: Page) -> Result<(Vec<Session>, Option<SessionId>), DatabaseError> {
+        let (limit, status) = (page.limit, page.status);
         let stored = self.database.sessions(page).await?;
-        let is_full = stored.len() >= page.limit as usize;
+        let is_full = stored.len() >= limit as usize;
         let next_before = stored.last().filter(|_| is_full).map(|stored| stored.info.id);
         let views = stored.iter().map(|stored| match self.find(stored.info.id) {
             Some(session) => session.view(),
             None => view_stored(stored),
         });
-        let views = views.filter(|view| page.status.is_none_or(|status| view.status == status)).collect();
+        let views = views.filter(|view| status.is_none_or(|status| view.status == status)).collect();
         Ok((views, next_before))
+    }
+
+    /// Ends a session that is not complete: its publisher is told so and may not come back. What arrived stays. Says
+    /// whether there is such a session.
+    pub(crate) async fn end(&self, id: SessionId, why: &ErrorBody) -> Result<bool, DatabaseError> {
+        let _gate = self.gate.lock().await;
+        let live = self.find(id);
+        if let Some(session) = &live {
+            session.end(why);
+        } else if self.database.room(id).await?.is_none() {
+            return Ok(false);
+        }
+        self.database.commit(&[Change::Ended(id, self.clock.unix_ms())]).await?;
+        Ok(true)
+    }
+
+    /// The room of a session, in memory or not.
+    pub(crate) async fn room(&self, id: SessionId) -> Result<Option<RoomName>, DatabaseError> {
+        match self.find(id) {
+            Some(session) => Ok(Some(session.info.room.clone())),
+            None => self.database.room(id).await,
+        }
     }
 
     /// Removes a session for good.
@@ -349,4 +394,9 @@ impl Sessions {
         let _ = self.jobs.send(Job::Status(job)).await;
         Ok(())
     }
+}
+
+fn ended() -> ErrorBody {
+    let message = "who moderates the room has ended this session; begin a new one";
+    ErrorBody::new(ErrorCode::SessionEnded, message)
 }

@@ -1,12 +1,13 @@
 //! One session in memory: its two tracks, and who waits for news of them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use protocol::Track;
 use protocol::api::{Session, SessionStatus, TrackState};
 use protocol::error::ErrorBody;
+use protocol::room::{RoomSession, RoomTrack};
 use tokio::sync::watch;
 
 use super::changes::Changes;
@@ -23,6 +24,8 @@ pub(crate) struct LiveSession {
     tracks: [LiveTrack; 2],
     lifecycle: Mutex<Lifecycle>,
     last_activity_unix_ms: AtomicU64,
+    /// Whether somebody has ended it who moderates its room.
+    is_ended: AtomicBool,
     clock: Clock,
     changes: Arc<Changes>,
 }
@@ -62,6 +65,7 @@ impl LiveSession {
             lifecycle: Mutex::new(Lifecycle::new(clock.now(), abandon_after, stored.status)),
             last_activity_unix_ms: AtomicU64::new(stored.last_activity_unix_ms),
             info: Arc::new(stored.info),
+            is_ended: AtomicBool::new(false),
             clock,
             changes,
         }
@@ -106,9 +110,28 @@ impl LiveSession {
     /// Tells the publisher how many watch.
     pub(crate) fn tell_viewers(&self, count: u32) {
         for track in Track::ALL {
-            self.ingest(track).tell_viewers(count);
-            self.live(track).news.send_replace(());
+            if self.ingest(track).tell_viewers(count) {
+                self.live(track).news.send_replace(());
+            }
         }
+    }
+
+    /// Takes no more of the session: its connections are closed with `why`, and who watches sees its end.
+    pub(crate) fn end(&self, why: &ErrorBody) {
+        self.is_ended.store(true, Ordering::Relaxed);
+        for track in Track::ALL {
+            let mut ingest = self.ingest(track);
+            if let Some(connection) = ingest.connection() {
+                ingest.close(connection, why.clone());
+            }
+            drop(ingest);
+            self.announce(track);
+        }
+        self.end_fanout();
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.is_ended.load(Ordering::Relaxed)
     }
 
     /// The session leaves memory: who watches it sees its end.
@@ -138,7 +161,7 @@ impl LiveSession {
     }
 
     fn facts(&self) -> Facts {
-        let mut facts = Facts { is_connected: false, is_complete: true };
+        let mut facts = Facts { is_connected: false, is_complete: true, is_ended: self.is_ended() };
         let mut has_track = false;
         for track in Track::ALL {
             let ingest = self.ingest(track);
@@ -207,6 +230,27 @@ impl LiveSession {
             video: track(Track::Video),
             audio: track(Track::Audio),
         }
+    }
+
+    /// The session as its room sees it; `None` once it has ended.
+    pub(crate) fn room_view(&self) -> Option<RoomSession> {
+        let status = self.status_now();
+        if !matches!(status, SessionStatus::Active | SessionStatus::Interrupted) {
+            return None;
+        }
+        let track = |track| {
+            let ingest = self.ingest(track);
+            let codec = ingest.all_params().last()?.parameters.clone();
+            Some(RoomTrack { codec, connected: ingest.connection().is_some() })
+        };
+        Some(RoomSession {
+            id: self.info.id,
+            name: self.info.device.name.clone(),
+            status,
+            started_unix_ms: self.info.started_unix_ms,
+            video: track(Track::Video),
+            audio: track(Track::Audio),
+        })
     }
 
     /// The status by the facts of now, without taking the change from the caretaker, who logs and stores it.

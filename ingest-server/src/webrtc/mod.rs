@@ -33,6 +33,7 @@ use protocol::{RoomName, Track};
 use signing::SigningKey;
 use uuid::Uuid;
 
+use crate::access::Grant;
 use crate::ingest::feed::IngestContext;
 use crate::sessions::LiveSession;
 use crate::stop::Stop;
@@ -129,6 +130,7 @@ impl WebRtc {
     /// Lets somebody publish to a room, until it leaves or `until` comes true.
     pub(crate) fn publish(
         &self,
+        grant: Grant,
         room: RoomName,
         device: Device,
         offer: &str,
@@ -137,7 +139,7 @@ impl WebRtc {
         let Taken { peer, held, opened, video, audio } =
             self.take(Kind::Whip, room.clone(), offer, Way::In, until)?;
         let (context, key) = (Arc::clone(&self.context), Arc::clone(&self.key));
-        let publisher = Publisher { peer, context, key, held, room, device, video, audio };
+        let publisher = Publisher { peer, context, key, held, grant, room, device, video, audio };
         tokio::spawn(publisher.run());
         Ok(opened)
     }

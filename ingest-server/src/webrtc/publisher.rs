@@ -25,6 +25,7 @@ use super::negotiation::Line;
 use super::peer::Peer;
 use super::resources::Held;
 use super::timeline::{Report, Timeline};
+use crate::access::Grant;
 use crate::ingest::Transmit;
 use crate::ingest::feed::{Feed, IngestContext};
 use crate::log;
@@ -48,6 +49,7 @@ pub(super) struct Publisher {
     pub(super) context: Arc<IngestContext>,
     pub(super) key: Arc<SigningKey>,
     pub(super) held: Held,
+    pub(super) grant: Grant,
     pub(super) room: RoomName,
     pub(super) device: Device,
     pub(super) video: Option<Line>,
@@ -78,7 +80,7 @@ impl Publisher {
     /// Serves the publisher to its end.
     pub(super) async fn run(self) {
         let context = Arc::clone(&self.context);
-        let Self { mut peer, key, mut held, room, device, video, audio, .. } = self;
+        let Self { mut peer, key, mut held, grant, room, device, video, audio, .. } = self;
         let now = context.clock.now();
         let unix_ms = context.clock.unix_ms();
         let random = *uuid::Uuid::new_v4().as_bytes();
@@ -93,6 +95,7 @@ impl Publisher {
         let mut recording = Recording {
             context: &context,
             take,
+            grant,
             room,
             device,
             timeline: Timeline::default(),
@@ -120,6 +123,7 @@ enum Ending {
 struct Recording<'a> {
     context: &'a IngestContext,
     take: Take,
+    grant: Grant,
     room: RoomName,
     device: Device,
     timeline: Timeline,
@@ -215,6 +219,9 @@ impl<'a> Recording<'a> {
             self.video.lose();
             self.lanes[Track::Video as usize].losses += 1;
         }
+        if is_full {
+            return Ok(());
+        }
         let Some((rtp_90k, report)) = times(media) else { return Ok(()) };
         let Self { timeline, video, take, .. } = self;
         let arrived = now.saturating_sub(take.started);
@@ -295,7 +302,7 @@ impl<'a> Recording<'a> {
             device: self.device.clone(),
             started_unix_ms: self.take.started_unix_ms,
         };
-        let attached = self.context.sessions.open(&hello).await?;
+        let attached = self.context.rooms.open(&self.grant, &hello).await?;
         log::hello(hello.session, track, &self.room, &UnitRanges::new(), codec);
         self.lanes[track as usize].feed = Some(Feed::new(self.context, attached));
         Ok(())

@@ -3,6 +3,7 @@
 
 pub mod encoded;
 pub mod store;
+pub mod viewer;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -125,6 +126,19 @@ impl TestServer {
         self.raw(format!("{text}\r\n").as_bytes()).await
     }
 
+    /// The same with a JSON body.
+    pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut text = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ncontent-length: {}\r\n",
+            self.address(),
+            body.len()
+        );
+        for (name, value) in headers {
+            text += &format!("{name}: {value}\r\n");
+        }
+        self.raw(format!("{text}\r\n{body}").as_bytes()).await
+    }
+
     /// Sends bytes as they are and reads until the server closes.
     pub async fn raw(&self, bytes: &[u8]) -> Answer {
         let mut stream = TcpStream::connect(self.address()).await.unwrap();
@@ -182,6 +196,11 @@ impl Answer {
 
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+
+    /// The body as JSON.
+    pub fn json<T: serde::de::DeserializeOwned>(&self) -> T {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     pub fn code(&self) -> ErrorCode {
@@ -267,7 +286,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Publisher<S> {
     pub async fn acked(&mut self, units: u64) {
         while self.durable.count() < units {
             let message = self.next().await;
-            assert!(matches!(message, ServerMessage::Ack { .. }), "{message:?}");
+            let is_expected =
+                matches!(message, ServerMessage::Ack { .. } | ServerMessage::KeyframeRequest {});
+            assert!(is_expected, "{message:?}");
+        }
+    }
+
+    /// The same, however many watch meanwhile.
+    pub async fn durable(&mut self, units: u64) {
+        while self.durable.count() < units {
+            let message = self.next().await;
+            assert!(
+                matches!(message, ServerMessage::Ack { .. } | ServerMessage::Viewers { .. }),
+                "{message:?}"
+            );
         }
     }
 
@@ -291,7 +323,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Publisher<S> {
         loop {
             match self.next().await {
                 ServerMessage::Complete { units, durable_units, .. } => return (units, durable_units),
-                ServerMessage::Ack { .. } => {}
+                ServerMessage::Ack { .. } | ServerMessage::KeyframeRequest {} => {}
                 other => panic!("complete was expected: {other:?}"),
             }
         }

@@ -1,6 +1,7 @@
 //! Rows in SQLite: one file, a write-ahead log, every commit synced.
 
 mod read;
+mod rooms;
 mod write;
 
 use std::path::Path;
@@ -9,12 +10,16 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use protocol::certificate::Signed;
 use protocol::digest::UnitDigests;
-use protocol::{SessionId, Track, UnitRange};
+use protocol::room::AuditEntry;
+use protocol::{RoomName, SessionId, Track, UnitRange};
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection as _, Sqlite, SqlitePool};
 
-use super::{Change, Database, DatabaseError, Page, PartRow, PartsVersion, SegmentRow, StoredSession};
+use super::{
+    AuditPage, Change, Database, DatabaseError, Page, PartRow, PartsVersion, SegmentRow, StoredSession,
+};
+use crate::rooms::Ban;
 
 /// Connections that read at the same time. Writing has one of its own, since SQLite has one writer.
 const READERS: u32 = 4;
@@ -166,6 +171,26 @@ impl Database for SqliteDatabase {
 
     fn is_deleted(&self, id: SessionId) -> BoxFuture<'_, Result<bool, DatabaseError>> {
         read::is_deleted(&self.readers, id).boxed()
+    }
+
+    fn is_ended(&self, id: SessionId) -> BoxFuture<'_, Result<bool, DatabaseError>> {
+        rooms::is_ended(&self.readers, id).boxed()
+    }
+
+    fn room(&self, id: SessionId) -> BoxFuture<'_, Result<Option<RoomName>, DatabaseError>> {
+        rooms::room(&self.readers, id).boxed()
+    }
+
+    fn kept_rooms(&self) -> BoxFuture<'_, Result<Vec<RoomName>, DatabaseError>> {
+        rooms::kept_rooms(&self.readers).boxed()
+    }
+
+    fn bans(&self) -> BoxFuture<'_, Result<Vec<Ban>, DatabaseError>> {
+        rooms::bans(&self.readers).boxed()
+    }
+
+    fn audit(&self, page: AuditPage) -> BoxFuture<'_, Result<Vec<AuditEntry>, DatabaseError>> {
+        rooms::entries(&self.readers, page).boxed()
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<(), DatabaseError>> {

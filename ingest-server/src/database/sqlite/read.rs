@@ -45,6 +45,9 @@ pub(super) async fn sessions(pool: &SqlitePool, page: Page) -> Result<Vec<Stored
     if let Some(status) = page.status {
         query.push(" AND status = ").push_bind(status.name());
     }
+    if let Some(room) = page.room {
+        query.push(" AND room = ").push_bind(String::from(room));
+    }
     query.push(" ORDER BY id DESC LIMIT ").push_bind(page.limit);
     let mut sessions = Vec::new();
     for row in query.build().fetch_all(pool).await? {

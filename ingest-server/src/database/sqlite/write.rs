@@ -7,6 +7,7 @@ use protocol::{SessionId, Track};
 use serde::Serialize;
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
+use super::rooms;
 use crate::database::{Change, DatabaseError, PartRow, SegmentRow, SessionInfo};
 use crate::ingest::StoredTrack;
 
@@ -81,6 +82,12 @@ pub(super) async fn apply(db: &mut SqliteConnection, changes: &[Change]) -> Resu
                 }
             }
             Change::Forget(rows) => forget(db, rows).await?,
+            Change::Ended(id, unix_ms) => rooms::put_ended(db, *id, *unix_ms).await?,
+            Change::KeepRoom(name, unix_ms) => rooms::keep_room(db, name, *unix_ms).await?,
+            Change::ForgetRoom(name) => rooms::forget_room(db, name).await?,
+            Change::Ban(ban) => rooms::put_ban(db, ban).await?,
+            Change::LiftBan(room, viewer) => rooms::lift_ban(db, room, viewer).await?,
+            Change::Audit(entry) => rooms::put(db, entry).await?,
         }
     }
     Ok(())

@@ -1,9 +1,22 @@
-//! Who may talk to the server: the shared token and the rules for web pages. Pure.
+//! Who may talk to the server and do what there: the shared token, tokens with a role, and the rules for web pages. Pure.
+
+mod grant;
+mod token;
 
 use protocol::Secret;
 use protocol::error::{ErrorBody, ErrorCode};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
+
+pub use grant::Grant;
+pub use token::TokenKey;
+
+use token::TokenError;
+
+/// Who shows the shared token, in the audit log.
+const SHARED_TOKEN: &str = "shared token";
+/// Whoever is on the machine of a server without a token, in the audit log.
+const THIS_MACHINE: &str = "this machine";
 
 /// The pages of the app itself, on its three kinds of system.
 pub const APP_ORIGINS: [&str; 3] = ["tauri://localhost", "http://tauri.localhost", "https://tauri.localhost"];
@@ -51,17 +64,13 @@ impl Origins {
     }
 }
 
-/// What a request shows of itself.
+/// The token that a request shows.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Credentials<'a> {
     /// The `Authorization` header.
     pub authorization: Option<&'a str>,
     /// The `token` of the query, decoded.
     pub query_token: Option<&'a str>,
-    /// The `Origin` header; programs that are no browsers send none.
-    pub origin: Option<&'a str>,
-    /// The `Host` header.
-    pub host: Option<&'a str>,
 }
 
 /// The server's rules.
@@ -69,13 +78,15 @@ pub struct Credentials<'a> {
 pub struct Access {
     token: Option<Secret>,
     origins: Origins,
+    key: TokenKey,
 }
 
 impl Access {
-    /// Rules with a token, or without one for a server that only this machine reaches.
+    /// Rules with a token, or without one for a server that only this machine reaches. `key` signs and checks tokens with a
+    /// role.
     #[must_use]
-    pub const fn new(token: Option<Secret>, origins: Origins) -> Self {
-        Self { token, origins }
+    pub const fn new(token: Option<Secret>, origins: Origins, key: TokenKey) -> Self {
+        Self { token, origins, key }
     }
 
     /// Whether a token is asked for.
@@ -84,22 +95,7 @@ impl Access {
         self.token.is_some()
     }
 
-    /// The token that is asked for.
-    #[must_use]
-    pub(crate) const fn token(&self) -> Option<&Secret> {
-        self.token.as_ref()
-    }
-
-    /// Checks the page first and the token second, so that a foreign page learns nothing about tokens.
-    ///
-    /// # Errors
-    /// [`ErrorCode::ForbiddenOrigin`] or [`ErrorCode::Unauthorized`].
-    pub fn check(&self, credentials: Credentials<'_>) -> Result<(), ErrorBody> {
-        self.check_origin(credentials.origin, credentials.host)?;
-        self.check_token(credentials.authorization, credentials.query_token)
-    }
-
-    /// Checks the `Origin` and, on a server without a token, the `Host`.
+    /// Checks the `Origin`, which programs that are no browsers do not send, and, on a server without a token, the `Host`.
     ///
     /// Without a token only the loopback interface listens, and then a page that has bound a name of its own to
     /// 127.0.0.1 (DNS rebinding) would count as same-origin. So the host must be this machine's by name.
@@ -134,18 +130,48 @@ impl Access {
         }
     }
 
-    fn check_token(&self, authorization: Option<&str>, query_token: Option<&str>) -> Result<(), ErrorBody> {
-        let Some(expected) = &self.token else { return Ok(()) };
-        let bearer = authorization.and_then(|value| {
+    /// What a request may do by the token that it shows, at `unix_ms` by the wall clock. Ask [`Self::check_origin`] first,
+    /// so that a foreign page learns nothing about tokens.
+    ///
+    /// On a server without a token everything is allowed; a token with a role that is shown there still says who
+    /// shows it, and so a viewer who was banned is known again.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Unauthorized`].
+    pub fn grant(&self, credentials: Credentials<'_>, unix_ms: u64) -> Result<Grant, ErrorBody> {
+        let bearer = credentials.authorization.and_then(|value| {
             let (scheme, token) = value.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
         });
-        let message = match bearer.or(query_token) {
-            None => "the server asks for its access token, in Authorization: Bearer or in ?token=",
-            Some(token) if same_secret(expected.expose(), token) => return Ok(()),
-            Some(_) => "the access token is wrong",
+        let refused = |message: &str| Err(ErrorBody::new(ErrorCode::Unauthorized, message));
+        let Some(token) = bearer.or(credentials.query_token) else {
+            return match self.token {
+                None => Ok(Grant::everything(THIS_MACHINE)),
+                Some(_) => {
+                    refused("the server asks for its access token, in Authorization: Bearer or in ?token=")
+                }
+            };
         };
-        Err(ErrorBody::new(ErrorCode::Unauthorized, message))
+        if self.token.as_ref().is_some_and(|expected| same_secret(expected.expose(), token)) {
+            return Ok(Grant::everything(SHARED_TOKEN));
+        }
+        match (self.key.check(token, unix_ms), &self.token) {
+            (Ok(grant), _) => Ok(grant),
+            (Err(_), None) => Ok(Grant::everything(THIS_MACHINE)),
+            (Err(TokenError::Ended), Some(_)) => refused("the access token has ended; ask for a new one"),
+            (Err(TokenError::Wrong), Some(_)) => refused("the access token is wrong"),
+        }
+    }
+
+    /// The viewer that a token of an earlier visit names, with what it allows; `None` for any other text.
+    pub(crate) fn viewer(&self, token: &str, unix_ms: u64) -> Option<Grant> {
+        self.key.check(token, unix_ms).ok().filter(|grant| grant.viewer.is_some())
+    }
+
+    /// Makes the token of a grant.
+    #[must_use]
+    pub fn issue(&self, grant: &Grant) -> String {
+        self.key.sign(grant)
     }
 }
 
@@ -166,19 +192,20 @@ fn is_loopback_host(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use protocol::room::Role;
+
     use super::*;
 
     fn access(token: Option<&str>, origins: &[&str]) -> Access {
         let origins = Origins::parse(APP_ORIGINS.into_iter().chain(origins.iter().copied())).unwrap();
-        Access::new(token.map(Secret::new), origins)
+        Access::new(token.map(Secret::new), origins, TokenKey::new(b"key"))
     }
 
     #[test]
     fn only_the_right_token_passes_in_header_or_query() {
         let access = access(Some("correct horse"), &[]);
         let code = |authorization: Option<&str>, query_token: Option<&str>| {
-            let credentials = Credentials { authorization, query_token, ..Credentials::default() };
-            access.check(credentials).err().map(|error| error.code)
+            access.grant(Credentials { authorization, query_token }, 0).err().map(|error| error.code)
         };
         assert_eq!(code(Some("Bearer correct horse"), None), None);
         assert_eq!(code(Some("bearer correct horse"), None), None);
@@ -198,6 +225,34 @@ mod tests {
                 Some(ErrorCode::Unauthorized),
                 "{authorization:?} {query:?}"
             );
+        }
+    }
+
+    #[test]
+    fn tokens_with_a_role_stand_beside_the_shared_one() {
+        let anna = Grant {
+            role: Role::View,
+            room: Some("studio".parse().unwrap()),
+            name: "Anna".to_owned(),
+            ends_unix_ms: Some(10_000),
+            ..Grant::everything("")
+        };
+        let token = access(None, &[]).issue(&anna);
+        let granted = |shared: Option<&str>, query_token: Option<&str>, unix_ms| {
+            access(shared, &[]).grant(Credentials { query_token, authorization: None }, unix_ms).ok()
+        };
+        let everything = |name| Some(Grant::everything(name));
+        for (shared, shown, unix_ms, expected) in [
+            (Some("t"), Some("t"), 0, everything(SHARED_TOKEN)),
+            (Some("t"), Some(token.as_str()), 0, Some(anna.clone())),
+            (Some("t"), Some(token.as_str()), 15_000, None),
+            (Some("t"), None, 0, None),
+            (None, None, 0, everything(THIS_MACHINE)),
+            (None, Some("whatever"), 0, everything(THIS_MACHINE)),
+            (None, Some(token.as_str()), 0, Some(anna.clone())),
+            (None, Some(token.as_str()), 15_000, everything(THIS_MACHINE)),
+        ] {
+            assert_eq!(granted(shared, shown, unix_ms), expected, "{shared:?} {shown:?} at {unix_ms}");
         }
     }
 
