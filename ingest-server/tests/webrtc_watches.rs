@@ -6,6 +6,7 @@ mod harness;
 use harness::{Publisher, TestServer, hello, new_session, soon, units};
 use media::h264::to_annexb;
 use protocol::codec::CodecParameters;
+use protocol::control::ServerMessage;
 use protocol::unit::Unit;
 use protocol::{SessionId, Track, UnitRanges};
 use testkit::units::{GOP, parameters};
@@ -109,7 +110,7 @@ async fn who_comes_when_there_is_no_picture_has_the_publisher_asked_for_one() {
     let mut viewer = Peer::watch(&endpoint(&server), "studio").await.unwrap();
     let asked = soon(async {
         loop {
-            if matches!(video.next().await, protocol::control::ServerMessage::KeyframeRequest {}) {
+            if matches!(video.next().await, ServerMessage::KeyframeRequest {}) {
                 return true;
             }
         }
@@ -119,15 +120,12 @@ async fn who_comes_when_there_is_no_picture_has_the_publisher_asked_for_one() {
     video.units(&pictures).await;
     receives(&mut viewer, Track::Video, &pictures).await;
     // And again when the viewer itself asks.
-    viewer.request_key().unwrap();
-    let until = std::time::Instant::now() + std::time::Duration::from_millis(1);
+    let moment = std::time::Duration::from_millis(50);
     let asked = async {
         loop {
             viewer.request_key().unwrap();
-            viewer.news_until(Some(until)).await.unwrap();
-            if let Ok(protocol::control::ServerMessage::KeyframeRequest {}) =
-                tokio::time::timeout(std::time::Duration::from_millis(100), video.next()).await
-            {
+            viewer.news_until(Some(std::time::Instant::now() + moment)).await.unwrap();
+            if let Ok(ServerMessage::KeyframeRequest {}) = tokio::time::timeout(moment, video.next()).await {
                 return;
             }
         }

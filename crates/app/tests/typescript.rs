@@ -6,9 +6,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use app::api::{
-    Arrival, Condition, ConnectionReport, ConnectionStep, DeviceList, DeviceOption, Input, Level, Problem,
-    ProblemCode, Quality, QualityPreset, Session, SessionPhase, Settings, SettingsChange, Source, State,
-    StepName, StepOutcome, TokenChange, Track, TrackPhase, Unfinished, UnfinishedPhase, Update, WhenSlow,
+    Arrival, Condition, ConnectionReport, ConnectionStep, DeviceList, DeviceOption, Input, Invitation, Level,
+    Problem, ProblemCode, Quality, QualityPreset, Session, SessionPhase, Settings, SettingsChange, Source,
+    State, StepName, StepOutcome, TokenChange, Track, TrackPhase, Unfinished, UnfinishedPhase, Update,
+    WhenSlow,
 };
 use ts_rs::{Config, TS};
 
@@ -51,6 +52,7 @@ fn declarations() -> String {
         WhenSlow,
         Quality,
         QualityPreset,
+        Invitation,
         ConnectionReport,
         ConnectionStep,
         StepName,

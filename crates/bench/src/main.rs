@@ -9,6 +9,7 @@ mod floor;
 mod ingest;
 mod link;
 mod publish;
+mod watch;
 
 use clap::Parser;
 
@@ -21,6 +22,8 @@ enum Command {
     Capture(capture_path::Options),
     /// Publishing: what the spool on disk costs, what goes over the wire, and how quick a backlog drains.
     Publish(publish::Options),
+    /// Watching by WebRTC: what a viewer costs the server, and what viewers that take nothing cost the publisher.
+    Watch(watch::Options),
     /// The app in its window beside `longtake publish`, which has none.
     App(app::Options),
     /// The baseline of `ingest`: reads and drops, until it is stopped.
@@ -37,6 +40,7 @@ fn main() -> anyhow::Result<()> {
         Command::Ingest(options) => ingest::run(&options),
         Command::Capture(options) => capture_path::run(&options),
         Command::Publish(options) => publish::run(&options),
+        Command::Watch(options) => watch::run(&options),
         Command::App(options) => app::run(&options),
         Command::Floor { port } => floor::serve(port),
     }

@@ -102,7 +102,8 @@ pub enum EventKind {
     QualityChanged,
     /// The encoder or the device could not keep up and skipped frames.
     FramesDropped,
-    /// Units are lost: given up because the publisher's spool was full, or not readable from the device's disk.
+    /// Units are lost: given up because the publisher's spool was full, not readable from the device's disk, or, of a publisher
+    /// by WebRTC, lost on the network.
     UnitsLost,
     /// Nothing was captured from here on, for a reason that is no device's. The detail is an
     /// [`Interruption`](crate::Interruption).

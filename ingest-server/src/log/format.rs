@@ -17,10 +17,15 @@ use crate::config::LogFormat;
 /// What is logged when RUST_LOG says nothing: our lines, and what libraries warn of.
 const DEFAULT_FILTER: &str = "warn,longtake=info,ingest_server=info";
 
+/// Libraries that log addresses and keys at their lower levels, whatever RUST_LOG asks for.
+const DISCREET: [&str; 3] = ["str0m=warn", "is=warn", "dimpl=warn"];
+
 /// The subscriber that writes to standard output, in the form asked for. RUST_LOG chooses what.
 #[must_use]
 pub fn subscriber(format: LogFormat) -> Box<dyn Subscriber + Send + Sync> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
+    let discreet = DISCREET.iter().filter_map(|directive| directive.parse().ok());
+    let filter = discreet.fold(filter, EnvFilter::add_directive);
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
     match format {
         LogFormat::Json => Box::new(builder.json().flatten_event(true).with_current_span(false).finish()),

@@ -181,7 +181,7 @@ pub(crate) fn viewer_joined(id: SessionId, room: &RoomName) {
     info!(target: TARGET, session = id.short(), room = room.as_str(), "a viewer watches by WHEP, room {room}");
 }
 
-/// A viewer that came by WebRTC is gone, or never connected.
+/// A viewer that came by WebRTC is gone.
 pub(crate) fn viewer_left(id: SessionId, counters: ViewerCounters, lasted: Duration, why: &str) {
     let ViewerCounters { units, skips, key_requests } = counters;
     let skipped = match skips {

@@ -9,7 +9,7 @@ use str0m::crypto::CryptoProvider;
 use str0m::format::{Codec, PayloadParams};
 use str0m::media::{MediaKind, Mid, Pt};
 use str0m::rtp::{Extension, ExtensionMap};
-use str0m::{Candidate, Event, IceCreds, Output, Rtc, RtcConfig};
+use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 use uuid::Uuid;
 
 /// Media lines that an offer may have; a browser has one for each track.
@@ -19,6 +19,8 @@ const MAX_REASON_CHARS: usize = 160;
 /// Profiles of H.264 by their `profile-level-id` (RFC 6184 §8.1), of level 3.1: Constrained Baseline, Baseline, Main,
 /// Constrained High, High. None of these decoders minds a higher level.
 const PROFILES: [u32; 5] = [0x42_e01f, 0x42_001f, 0x4d_001f, 0x64_0c1f, 0x64_001f];
+/// The levels that there are, times ten (ITU-T H.264 table A-1). No peer understands another one.
+const LEVELS: [u8; 16] = [10, 11, 12, 13, 20, 21, 22, 30, 31, 32, 40, 41, 42, 50, 51, 52];
 /// The level that is asked of a publisher at the most: 5.2, which 4K pictures have.
 const MAX_LEVEL: u32 = 0x34;
 /// Payload types of the pictures and of their repetitions (RTX), and of the sound. The peer's own numbers take their place.
@@ -88,7 +90,10 @@ impl Negotiator {
 
     /// Answers an offer.
     pub(super) fn answer(&self, offer: &str, way: Way, now: Instant) -> Result<Agreed, OfferError> {
-        let short = |reason: String| reason.chars().take(MAX_REASON_CHARS).collect::<String>();
+        // The lines before the last say where in the server's memory it was found.
+        let short = |reason: String| {
+            reason.lines().last().unwrap_or_default().chars().take(MAX_REASON_CHARS).collect::<String>()
+        };
         if offer.lines().filter(|line| line.starts_with("m=")).count() > MAX_MEDIA_LINES {
             return Err(OfferError::TooManyMedia);
         }
@@ -102,15 +107,14 @@ impl Negotiator {
         let refused = |error: str0m::RtcError| OfferError::Refused(short(error.to_string()));
         let answer = rtc.sdp_api().accept_offer(parsed).map_err(refused)?.to_sdp_string();
         let mut lines = [None, None];
-        while let Output::Event(event) = rtc.poll_output().map_err(refused)? {
-            let Event::MediaAdded(added) = event else { continue };
-            let goes = match way {
-                Way::Out(_) => added.direction.is_sending(),
-                Way::In => added.direction.is_receiving(),
-            };
-            let at = usize::from(added.kind == MediaKind::Audio);
+        for (kind, mid) in media(&answer) {
+            let goes = rtc.media(mid).is_some_and(|media| match way {
+                Way::Out(_) => media.direction().is_sending(),
+                Way::In => media.direction().is_receiving(),
+            });
+            let at = usize::from(kind == MediaKind::Audio);
             if goes && lines[at].is_none() {
-                lines[at] = line(&mut rtc, added.mid, added.kind, way);
+                lines[at] = line(&mut rtc, mid, kind, way);
             }
         }
         let [video, audio] = lines;
@@ -158,7 +162,9 @@ fn profiles(way: Way) -> Vec<u32> {
             let mut profiles = PROFILES.to_vec();
             let of_publisher = family(publisher);
             profiles.sort_by_key(|profile| *profile != of_publisher);
-            profiles[0] = of_publisher & !0xff | u32::from(publisher[2]);
+            if LEVELS.contains(&publisher[2]) {
+                profiles[0] = of_publisher & !0xff | u32::from(publisher[2]);
+            }
             profiles
         }
     }
@@ -193,6 +199,24 @@ fn line(rtc: &mut Rtc, mid: Mid, kind: MediaKind, way: Way) -> Option<Line> {
     Some(Line { mid, payload_type: best.pt() })
 }
 
+/// The media of a description, in its order. The library tells of them itself only once the peer is connected.
+fn media(sdp: &str) -> Vec<(MediaKind, Mid)> {
+    let mut found = Vec::new();
+    let mut kind = None;
+    for line in sdp.lines() {
+        if line.starts_with("m=") {
+            kind = match line {
+                video if video.starts_with("m=video ") => Some(MediaKind::Video),
+                audio if audio.starts_with("m=audio ") => Some(MediaKind::Audio),
+                _ => None,
+            };
+        } else if let (Some(kind), Some(mid)) = (kind, line.strip_prefix("a=mid:")) {
+            found.push((kind, Mid::from(mid.trim())));
+        }
+    }
+    found
+}
+
 /// The name that the first `a=ice-ufrag` line gives.
 pub(super) fn first_ufrag(sdp: &str) -> Option<String> {
     sdp.lines().find_map(|line| line.strip_prefix("a=ice-ufrag:")).map(|name| name.trim().to_owned())
@@ -211,6 +235,7 @@ mod tests {
             ([0x64, 0x00, 0x33], 0x64_0033),
             ([0x64, 0x0c, 0x28], 0x64_0c28),
             ([0x6e, 0x00, 0x28], 0x64_0028),
+            ([0x4d, 0x00, 0xff], 0x4d_001f),
         ] {
             let profiles = profiles(Way::Out(Some(avcc)));
             assert_eq!(profiles[0], first, "{avcc:02x?}: {profiles:06x?}");
@@ -256,11 +281,14 @@ mod tests {
     #[test]
     fn offers_that_cannot_be_served_are_refused_with_a_reason() {
         let vp8 = offer("a=rtpmap:100 VP8/90000\r\na=rtpmap:101 VP9/90000\r\n");
-        let h264 =
-            offer("a=rtpmap:100 H264/90000\r\na=fmtp:100 packetization-mode=1;profile-level-id=42e01f\r\n");
+        let h264 = offer(
+            "a=rtpmap:100 H264/90000\r\na=fmtp:100 packetization-mode=1;profile-level-id=42e01f\r\n\
+             a=rtpmap:101 rtx/90000\r\na=fmtp:101 apt=100\r\n",
+        );
         let answer = |offer: &str, way| negotiator().answer(offer, way, Instant::now()).map(|_| ());
         assert!(matches!(answer(&vp8, Way::Out(None)), Err(OfferError::NothingToSend)));
-        assert!(matches!(answer(&h264, Way::In), Err(OfferError::NothingToReceive)), "it receives only");
+        let refused = answer(&h264, Way::In);
+        assert!(matches!(refused, Err(OfferError::NothingToReceive)), "it receives only: {refused:?}");
         for garbage in ["", "v=0", "{}", "v=0\r\nm=", "\u{0}", &h264[..h264.len() / 2].replace("v=0", "v=1")]
         {
             assert!(

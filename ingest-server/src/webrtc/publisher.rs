@@ -219,6 +219,9 @@ impl<'a> Recording<'a> {
             self.video.lose();
             self.lanes[Track::Video as usize].losses += 1;
         }
+        if is_full {
+            return Ok(());
+        }
         let Some((rtp_90k, report)) = times(media) else { return Ok(()) };
         let Self { timeline, video, take, .. } = self;
         let arrived = now.saturating_sub(take.started);

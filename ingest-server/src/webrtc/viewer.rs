@@ -75,6 +75,11 @@ impl Viewer {
         let mut counters = ViewerCounters::default();
         let why = self.watch(&mut counters).await;
         self.peer.close(self.clock.instant_now()).await;
+        if !self.peer.is_connected() {
+            // An offer without a sequel is worth no line.
+            tracing::debug!(session = id.short(), why, "a viewer never connected");
+            return;
+        }
         log::viewer_left(id, counters, self.clock.now().saturating_sub(started), why);
     }
 

@@ -65,6 +65,20 @@ test('live: the badge, the time, the viewers and both lines', async () => {
   expect(screen.getByTestId('video-track').dataset.phase).toBe('live');
 });
 
+test('the room: a link for others, and why there is none', async () => {
+  await show(state({ session: session() }));
+  await click('room');
+  expect((await screen.findByTestId<HTMLInputElement>('invitation')).value).toBe('https://example.org/watch/studio#token=abc');
+  await click('copy-invitation');
+  expect(fake.platform.copyText).toHaveBeenCalledExactlyOnceWith('https://example.org/watch/studio#token=abc');
+  await click('open-room');
+  expect(fake.platform.openRoom).toHaveBeenCalledOnce();
+  await click('dialog-close');
+  fake.platform.invite.mockRejectedValueOnce(problem('unauthorized', 'This token may not invite.'));
+  await click('room');
+  expect((await screen.findByRole('alert')).textContent).toBe('This token may not invite.');
+});
+
 test('offline: what is kept, no word of live, and a way to reconnect', async () => {
   const gone = track({ kind: 'offline', reason: 'The server is gone.' }, { backlog_bytes: 3_400_000 });
   await show(state({ session: session({ video: gone, audio: gone }) }));

@@ -6,6 +6,9 @@ import type { Server } from '../lib/server/server';
 import type { Transport } from '../lib/server/source';
 import { hasWebrtc, WhepSource } from '../lib/server/whep';
 
+/** As many sessions HLS can bring with little delay at once: see `HlsWish`. */
+const LOW_LATENCY_SESSIONS = 2;
+
 /** The players of a room, one for each session. */
 export class Theatre {
   /** Everybody begins without sound: browsers allow none before somebody has done something. */
@@ -24,9 +27,11 @@ export class Theatre {
       (session: SessionId): OpenSource =>
       (transport, video, listener, fromS) => {
         if (transport === 'webrtc') return new WhepSource(server, session, video, listener);
-        return new HlsSource(server, session, video, listener, fromS === null ? {} : { from: fromS });
+        const lowLatency = theatre.players.size <= LOW_LATENCY_SESSIONS;
+        return new HlsSource(server, session, video, listener, { lowLatency, ...(fromS !== null && { from: fromS }) });
       };
-    return new Theatre(open, hasWebrtc(), preferred);
+    const theatre = new Theatre(open, hasWebrtc(), preferred);
+    return theatre;
   }
 
   player(session: SessionId): Player {
@@ -57,6 +62,11 @@ export class Theatre {
   setMuted(muted: boolean): void {
     this.muted = muted;
     for (const player of this.players.values()) player.setMuted(muted);
+  }
+
+  /** The page goes away: the server need not wait until it misses somebody. */
+  close(): void {
+    for (const player of this.players.values()) player.close();
   }
 
   serverIsBack(): void {

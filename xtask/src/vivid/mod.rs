@@ -75,7 +75,8 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()
 fn build_test_program(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     let mut command = workspace.cargo();
     command
-        .args(["test", "--package", "capture", "--test", "vivid", "--no-run"])
+        // As all tests are built, so that what they have compiled is not compiled again with fewer features.
+        .args(["test", "--workspace", "--all-features", "--test", "vivid", "--no-run"])
         .args(["--message-format", "json-render-diagnostics"])
         .stderr(std::process::Stdio::inherit());
     println!("$ {}", run::shown(&command));

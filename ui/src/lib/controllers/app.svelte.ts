@@ -1,6 +1,6 @@
 import type { CloseAnswer, Platform, Unsubscribe } from '../platform/platform';
 import { toProblem } from '../platform/problem';
-import type { DeviceList, Problem, SettingsChange, State, Update } from '../platform/types';
+import type { DeviceList, Invitation, Problem, SettingsChange, State, Update } from '../platform/types';
 import { nextCamera } from '../words/source';
 import { Announcements } from './announcements.svelte';
 import { BacklogHistory } from './backlog.svelte';
@@ -105,6 +105,20 @@ export class AppController {
     await this.run('reconnect', () => this.platform.reconnect());
   }
 
+  /** A link by which others watch, or why there is none. */
+  async invite(): Promise<Invitation | Problem> {
+    try {
+      return await this.platform.invite();
+    } catch (error) {
+      return toProblem(error);
+    }
+  }
+
+  /** Shows the room; the problem, if it cannot be, is returned. */
+  openRoom(): Promise<Problem | null> {
+    return this.quietly('open room', () => this.platform.openRoom());
+  }
+
   async dismiss(): Promise<void> {
     await this.run('dismiss', () => this.platform.dismiss());
   }
@@ -165,14 +179,19 @@ export class AppController {
 
   /** Runs a command; what it throws is shown and returned. */
   async run(name: string, command: () => Promise<void>): Promise<Problem | null> {
+    const problem = await this.quietly(name, command);
+    if (problem) this.show(problem);
+    return problem;
+  }
+
+  /** Runs a command; what it throws is returned. */
+  private async quietly(name: string, command: () => Promise<void>): Promise<Problem | null> {
     this.busy = new Set([...this.busy, name]);
     try {
       await command();
       return null;
     } catch (error) {
-      const problem = toProblem(error);
-      this.show(problem);
-      return problem;
+      return toProblem(error);
     } finally {
       this.busy = new Set([...this.busy].filter((one) => one !== name));
     }

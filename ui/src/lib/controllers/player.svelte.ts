@@ -62,11 +62,16 @@ export class Player {
     this.attempt(this.choice.first());
     return () => {
       video.removeEventListener('playing', playing);
-      clearTimeout(this.timer);
-      this.source?.close();
-      this.source = null;
-      this.video = null;
+      this.close();
     };
+  }
+
+  /** Ends it: nothing is opened any more. */
+  close(): void {
+    clearTimeout(this.timer);
+    this.source?.close();
+    this.source = null;
+    this.video = null;
   }
 
   /** Whether media should be coming: the publisher is connected. */

@@ -9,6 +9,7 @@ export class Screen {
   /** The section to show and focus when the settings open. */
   section = $state<SettingsSection | null>(null);
   details = $state<TrackName | null>(null);
+  roomOpen = $state(false);
 
   openSettings(section: SettingsSection | null = null): void {
     this.section = section;

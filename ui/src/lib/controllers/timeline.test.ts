@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 
+import type { Session } from '../protocol/types';
 import { recorded, trackState } from '../testing/watching';
 import { timeline } from './timeline';
 
@@ -15,6 +16,13 @@ test('gaps stand where their units would, and say whether they may heal', () => 
     [10_000, 12_000, false],
     [30_000, 31_333, true],
   ]);
+});
+
+test('what has only just been captured is no gap', () => {
+  const video = trackState({ durable_units: 1_700, gaps: [[300, 359], [1_760, 1_799]] });
+  const from = (session: Session) => timeline(session).missing.map(({ fromMs }) => Math.round(fromMs / 1000));
+  expect(from(recorded({ video, status: 'active' }))).toEqual([10]);
+  expect(from(recorded({ video, status: 'interrupted' }))).toEqual([10, 59]);
 });
 
 test('moments of both tracks are in the order of time', () => {

@@ -22,12 +22,14 @@ export interface Timeline {
   moments: Moment[];
 }
 
+const ON_ITS_WAY_MS = 3_000;
+
 /** What a recording's timeline shows, in the order of time. */
 export function timeline(session: Session): Timeline {
   const tracks = [session.video && (['video', session.video] as const), session.audio && (['audio', session.audio] as const)];
   const there = tracks.filter((track) => track !== null);
   const lengths = there.map(([, track]) => track.units * unitMs(track));
-  const missing = there.flatMap(([name, track]) => stretches(name, track));
+  const missing = there.flatMap(([name, track]) => stretches(name, track).filter((gap) => !isOnItsWay(session, gap, track)));
   const moments = there.flatMap(([name, track]) =>
     track.events.map((event) => ({ atMs: event.at_90k / 90, track: name, event })),
   );
@@ -46,6 +48,11 @@ function stretches(name: 'video' | 'audio', track: TrackState): Stretch[] {
     track: name,
     lost: track.lost.some(([lostFirst, lostLast]) => lostFirst <= first && last <= lostLast),
   }));
+}
+
+/** Of what is live, the newest is always on its way. */
+function isOnItsWay({ status }: Session, { fromMs }: Stretch, track: TrackState): boolean {
+  return status === 'active' && fromMs > track.units * unitMs(track) - ON_ITS_WAY_MS;
 }
 
 /** How long a unit is on average. The API names gaps by unit numbers; where a track lacks much, this is near enough to look at. */

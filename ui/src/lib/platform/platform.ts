@@ -1,4 +1,4 @@
-import type { ConnectionReport, DeviceList, ProblemCode, SettingsChange, Update } from './types';
+import type { ConnectionReport, DeviceList, Invitation, ProblemCode, SettingsChange, Update } from './types';
 
 /** Ends a subscription. */
 export type Unsubscribe = () => void;
@@ -21,6 +21,10 @@ export interface Platform {
   stop(): Promise<void>;
   /** Connects now instead of at the next attempt. */
   reconnect(): Promise<void>;
+  /** Makes a link by which others watch the room. */
+  invite(): Promise<Invitation>;
+  /** Shows the room's page in a window of its own. */
+  openRoom(): Promise<void>;
   /** Forgets the session that has ended. */
   dismiss(): Promise<void>;
   setMuted(muted: boolean): Promise<void>;

@@ -1,4 +1,5 @@
-import type Hls from 'hls.js';
+import type HlsPlayer from 'hls.js';
+import type { PlaylistLoaderConstructor } from 'hls.js';
 
 import type { SessionId } from '../protocol/types';
 import type { Server } from './server';
@@ -9,8 +10,26 @@ export interface HlsWish {
   track?: 'video';
   /** Begin at this time of the session, in s, and not at the live edge. */
   from?: number;
-  /** As close to the live edge as parts allow. */
+  /**
+   * As close to the live edge as parts allow. It keeps a request waiting for each track, of which a browser has six for a server
+   * that speaks HTTP/1.1: no more than two sessions at once.
+   */
   lowLatency?: boolean;
+}
+
+/** A playlist loader whose requests are answered at once and not when there is something new. */
+function askingNow(Hls: typeof HlsPlayer): PlaylistLoaderConstructor {
+  class AskingNow extends Hls.DefaultConfig.loader {
+    override load(...[context, config, callbacks]: Parameters<InstanceType<typeof Hls.DefaultConfig.loader>['load']>): void {
+      const { onSuccess } = callbacks;
+      callbacks.onSuccess = (response, ...more) => {
+        if (typeof response.data === 'string') response.data = response.data.replace(/CAN-BLOCK-RELOAD=YES,?/, '');
+        onSuccess(response, ...more);
+      };
+      super.load(context, config, callbacks);
+    }
+  }
+  return AskingNow as unknown as PlaylistLoaderConstructor;
 }
 
 /** Until the first segment is there. */
@@ -19,7 +38,7 @@ const OPEN_MS = 12_000;
 /** A session over HLS: by hls.js where the browser has media source extensions, natively where it plays playlists itself (iOS). */
 export class HlsSource implements Source {
   readonly transport = 'hls';
-  private hls: Hls | null = null;
+  private hls: HlsPlayer | null = null;
   private ended = false;
   private bytes = 0;
   private readonly timer: ReturnType<typeof setTimeout>;
@@ -85,12 +104,14 @@ export class HlsSource implements Source {
       this.video.src = this.server.withQuery(address);
       return;
     }
+    const lowLatency = this.wish.lowLatency ?? true;
     const hls = new Hls({
-      lowLatencyMode: this.wish.lowLatency ?? true,
+      lowLatencyMode: lowLatency,
+      ...(lowLatency ? {} : { pLoader: askingNow(Hls), liveSyncDurationCount: 2 }),
       startPosition: this.wish.from ?? -1,
       backBufferLength: 30,
       // A little faster when it has fallen behind, where nobody hears it.
-      maxLiveSyncPlaybackRate: this.wish.lowLatency === false ? 1 : 1.05,
+      maxLiveSyncPlaybackRate: lowLatency ? 1.2 : 1,
       // The policy allows no workers made of blobs; unpacking MP4 is little work.
       enableWorker: false,
       xhrSetup: (request) => {
@@ -98,7 +119,7 @@ export class HlsSource implements Source {
       },
     });
     this.hls = hls;
-    hls.on(Hls.Events.FRAG_LOADED, (_, { frag }) => (this.bytes += frag.stats.loaded));
+    hls.on(Hls.Events.FRAG_LOADED, (_, { frag, part }) => (this.bytes += (part ?? frag).stats.loaded));
     hls.on(Hls.Events.ERROR, (_, { fatal, type }) => {
       if (!fatal) return;
       // What a decoder stumbles over once, it mostly gets past with a new start.

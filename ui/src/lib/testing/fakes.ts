@@ -28,6 +28,12 @@ export function fakePlatform(devices: Partial<DeviceList> = {}) {
     start: done(),
     stop: done(),
     reconnect: done(),
+    invite: vi.fn<Platform['invite']>(async () => ({
+      link: 'https://example.org/watch/studio#token=abc',
+      ends_unix_ms: Date.UTC(2026, 5, 14, 18),
+      is_local: false,
+    })),
+    openRoom: done(),
     dismiss: done(),
     setMuted: vi.fn<Platform['setMuted']>(async () => {}),
     setCameraOn: vi.fn<Platform['setCameraOn']>(async () => {}),

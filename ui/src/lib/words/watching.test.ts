@@ -22,6 +22,8 @@ test('events have words, also those that a newer server has', () => {
   const event = { number: 0, at_90k: 0, detail: '' };
   expect(eventWords({ ...event, kind: 'device_switched', detail: 'Back' }, 'video')).toBe('Another camera: Back');
   expect(eventWords({ ...event, kind: 'muted' }, 'audio')).toBe('Muted');
+  const figures = { ...event, kind: 'rate_lowered', detail: 'bitrate_bps=496492 paused=0' } as const;
+  expect(eventWords(figures, 'video')).toBe('Lower quality for a slow network');
   expect(eventWords({ ...event, kind: 'meteor_strike' as 'muted' }, 'audio')).toBe('meteor strike');
 });
 

@@ -94,7 +94,8 @@ export function eventWords({ kind, detail }: Event, track: 'video' | 'audio'): s
     clock_drift: 'The microphone’s clock was corrected',
   };
   const said = words[kind] ?? kind.replaceAll('_', ' ');
-  return detail === '' || kind === 'clock_drift' ? said : `${said}: ${detail}`;
+  // Some kinds have figures for programs.
+  return detail === '' || detail.includes('=') ? said : `${said}: ${detail}`;
 }
 
 /** What a gap says on a timeline. */

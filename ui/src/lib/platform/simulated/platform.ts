@@ -1,5 +1,5 @@
 import type { CloseAnswer, Platform, Unsubscribe } from '../platform';
-import type { ConnectionReport, ConnectionStep, DeviceList, ProblemCode, SettingsChange, Update } from '../types';
+import type { ConnectionReport, ConnectionStep, DeviceList, Invitation, ProblemCode, SettingsChange, Update } from '../types';
 import { Landscape } from './landscape';
 import { SCENES } from './scenes';
 import { LOCAL_SERVER, problem, SERVER, Simulation } from './simulation';
@@ -118,6 +118,15 @@ export class SimulatedPlatform implements Platform {
           : passed('token', 'accepted'),
       ],
     };
+  }
+
+  async invite(): Promise<Invitation> {
+    const link = `https://cam.example/watch/studio#token=eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoidmlldyJ9.c2ltdWxhdGVk`;
+    return { link, ends_unix_ms: Date.UTC(2026, 5, 14, 18), is_local: false };
+  }
+
+  async openRoom(): Promise<void> {
+    throw problem('unsupported', 'The simulation has no room to show.');
   }
 
   pair(link: string): Promise<void> {

@@ -2,7 +2,7 @@ import { Channel, invoke } from '@tauri-apps/api/core';
 
 import type { CloseAnswer, Platform, Unsubscribe } from '../platform';
 import { toProblem } from '../problem';
-import type { ConnectionReport, DeviceList, ProblemCode, SettingsChange, Update } from '../types';
+import type { ConnectionReport, DeviceList, Invitation, ProblemCode, SettingsChange, Update } from '../types';
 
 /** The app's shell. */
 export class TauriPlatform implements Platform {
@@ -32,6 +32,14 @@ export class TauriPlatform implements Platform {
 
   reconnect(): Promise<void> {
     return command('reconnect');
+  }
+
+  invite(): Promise<Invitation> {
+    return command('invite');
+  }
+
+  openRoom(): Promise<void> {
+    return command('open_room');
   }
 
   dismiss(): Promise<void> {
