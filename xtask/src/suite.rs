@@ -139,7 +139,9 @@ fn tests(workspace: &Workspace) -> anyhow::Result<()> {
     // tests depend on adds features.
     for program in PROGRAMS {
         if !workspace.root().join(program).join("tests").is_dir() {
-            bail!("{program} has no integration tests, so its program would not be built for those of others");
+            bail!(
+                "{program} has no integration tests, so its program would not be built for those of others"
+            );
         }
     }
     let mut tests = workspace.cargo();

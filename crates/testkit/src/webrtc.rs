@@ -191,7 +191,7 @@ impl Peer {
     /// # Errors
     /// When the server refuses, or no connection comes about.
     pub async fn watch(endpoint: &Endpoint, target: &str) -> Result<Self> {
-        Self::open(endpoint, &format!("/whep/{target}"), true).await
+        Box::pin(Self::open(endpoint, &format!("/whep/{target}"), true)).await
     }
 
     /// A publisher to a room, connected.
@@ -199,7 +199,7 @@ impl Peer {
     /// # Errors
     /// When the server refuses, or no connection comes about.
     pub async fn publish(endpoint: &Endpoint, room: &str) -> Result<Self> {
-        Self::open(endpoint, &format!("/whip/{room}"), false).await
+        Box::pin(Self::open(endpoint, &format!("/whip/{room}"), false)).await
     }
 
     async fn open(endpoint: &Endpoint, path: &str, receives: bool) -> Result<Self> {

@@ -60,11 +60,6 @@ impl Fanout {
     pub(crate) fn subscribe(self: &Arc<Self>) -> Subscription {
         Subscription { fanout: Arc::clone(self), cursor: Cursor::default(), news: self.news.subscribe() }
     }
-
-    /// How many read along.
-    pub(crate) fn subscribers(&self) -> usize {
-        self.news.receiver_count()
-    }
 }
 
 /// One viewer's place in a track. It holds no units: what it does not read in time it never gets.

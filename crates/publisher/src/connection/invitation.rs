@@ -38,7 +38,8 @@ pub async fn invite(
     if token.is_none() {
         return Ok(Invitation { link: Secret::new(page), ends_unix_ms: None, is_local });
     }
-    let request = TokenRequest { role: Role::View, room: Some(room.clone()), lasts_s: Some(LASTS_S) };
+    let request =
+        TokenRequest { role: Role::View, room: Some(room.clone()), lasts_s: Some(LASTS_S), name: None };
     let json = serde_json::to_string(&request).map_err(|error| DownloadError::BrokeOff(error.to_string()))?;
     let answer = post(server, "/api/tokens", token, own_authority, &json).await?;
     let issued: IssuedToken = serde_json::from_slice(&answer).map_err(|_| {
