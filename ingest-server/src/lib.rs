@@ -34,6 +34,7 @@ pub mod store;
 mod webrtc;
 
 pub use fanout::LiveUnit;
+pub use http::http_api_markdown;
 pub use listener::TlsError;
 pub use rooms::{Ban, RoomLimits};
 pub use server::{Server, StartError, TokenError, make_token};

@@ -1,4 +1,4 @@
-//! No token and no resume key appears in any log line, whatever is logged by whom.
+//! No token, no resume key and no chat text appears in any log line, whatever is logged by whom.
 #![allow(clippy::unwrap_used)]
 
 mod harness;
@@ -6,8 +6,10 @@ mod harness;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
+use harness::viewer::join;
 use harness::{TestServer, hello_with, new_session, units};
 use protocol::control::PublisherMessage;
+use protocol::room::IssuedToken;
 use protocol::{Track, UnitRanges};
 use testkit::units::params;
 use tracing_subscriber::fmt::MakeWriter;
@@ -37,7 +39,7 @@ impl<'a> MakeWriter<'a> for Kept {
 
 // One test in its own program, since it listens to everything that is logged in it.
 #[tokio::test(flavor = "multi_thread")]
-async fn at_trace_level_no_token_and_no_resume_key_appears() {
+async fn at_trace_level_no_token_no_resume_key_and_no_chat_appears() {
     let kept = Kept::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
@@ -47,7 +49,8 @@ async fn at_trace_level_no_token_and_no_resume_key_appears() {
     tracing::subscriber::set_global_default(subscriber).unwrap();
 
     let token = "token-aXzQ81";
-    let server = TestServer::start(&["--streaming-access-token", token]).await;
+    let secret = "signing-cRt93-signing-cRt93-signing";
+    let server = TestServer::start(&["--streaming-access-token", token, "--token-secret", secret]).await;
     let session = new_session();
     let key = [0xd7; 16];
     let key_text = "d7".repeat(16);
@@ -99,12 +102,32 @@ async fn at_trace_level_no_token_and_no_resume_key_appears() {
     }
     publisher.leave().await;
     server.get(&format!("/api/sessions/{session}/recording.mp4?token={token}")).await;
+
+    // Tokens with a role, a viewer's token, and what is said.
+    let asked = format!("/api/tokens?token={token}");
+    let issued: IssuedToken =
+        server.send("POST", &asked, &[], r#"{"role":"view","room":"studio","name":"Anna"}"#).await.json();
+    let mut viewer =
+        server.watch("studio", &format!("?token={}", issued.token), join(Some("Ben"), None)).await;
+    viewer.chat("whispered-dWq4").await;
+    viewer.next_chat().await;
+    let again = join(Some("Ben"), Some(&viewer.token));
+    server.watch("studio", &format!("?token={}", viewer.token), again).await;
+    let ban = format!("/api/rooms/studio/viewers/{}/ban?token={token}", viewer.id);
+    server.send("POST", &ban, &[], "").await;
+    viewer.end().await;
+    server.get(&format!("/api/rooms?token={}", viewer.token)).await;
+    server.get(&format!("/api/rooms?token={}x", issued.token)).await;
     server.stop().await;
 
     let log = String::from_utf8_lossy(&kept.0.lock().unwrap()).into_owned();
     assert!(log.contains(&session.short()), "the log was listened to");
     assert!(log.contains("TRACE"), "at trace level");
-    for secret in [token, "wrong-bYw7", &key_text, &"e3".repeat(16)] {
+    assert!(log.contains("viewer banned"), "what was done is logged");
+    let (issued, viewer) = (issued.token.as_str(), viewer.token.as_str());
+    for secret in
+        [token, "wrong-bYw7", &key_text, &"e3".repeat(16), "cRt93", issued, viewer, "whispered-dWq4"]
+    {
         let line = log.lines().find(|line| line.contains(secret));
         assert_eq!(line, None, "a secret was logged");
     }

@@ -5,12 +5,13 @@
 mod harness;
 
 use harness::viewer::{Viewer, join};
-use harness::{Answer, TestServer, hello, new_session, units};
+use harness::{Answer, Publisher, TestServer, hello, new_session, soon, units};
 use protocol::Track;
 use protocol::api::SessionStatus;
 use protocol::control::PublisherMessage;
 use protocol::error::ErrorCode;
 use protocol::room::{AuditAction, AuditList, IssuedToken, Role, RoomList, RoomMessage, ViewerList};
+use testkit::webrtc::{Endpoint, News, Peer};
 
 const TOKEN: [&str; 2] = ["--streaming-access-token", "correct-horse"];
 const SHARED: (&str, &str) = ("authorization", "Bearer correct-horse");
@@ -127,7 +128,7 @@ async fn an_ended_session_takes_no_more_and_keeps_what_arrived() {
     let hello = hello(new_session(), Track::Audio);
     let (mut publisher, _) = server.publish(&hello).await;
     publisher.units(&units(Track::Audio, 30)).await;
-    publisher.durable(30).await;
+    publisher.acked(30).await;
     anna.until(|message| matches!(message, RoomMessage::Session(_)).then_some(())).await;
     let end = format!("/api/sessions/{}/end", hello.session);
     assert_eq!(server.send("POST", &end, &[], "").await.status, 204);
@@ -267,5 +268,45 @@ async fn the_audit_log_names_who_and_comes_in_pages() {
     let page = names(ask(&format!("?token={anna}")).await);
     assert_eq!(page, (vec![made, issued("Anna")], None));
     assert_eq!(server.get("/api/audit?token=correct-horse&limit=x").await.status, 400);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_banned_viewer_loses_the_picture_and_every_playlist_and_others_do_not() {
+    let server = TestServer::start(&TOKEN).await;
+    let anna = viewer(&server, "Anna").await;
+    let mut mallory = viewer(&server, "Mallory").await;
+    let stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    let url = format!("ws://{}/ws/audio?token=correct-horse", server.address());
+    let (socket, _) = soon(tokio_tungstenite::client_async(url, stream)).await.unwrap();
+    let mut publisher = Publisher::over(socket);
+    let hello = hello(new_session(), Track::Audio);
+    publisher.say(&PublisherMessage::Hello(hello.clone())).await;
+    publisher.welcome().await;
+    let endpoint = |token: &str| Endpoint::new(server.address().parse().unwrap()).with_token(token);
+    let mut watching = Vec::new();
+    for token in [&anna.token, &mallory.token] {
+        let peer = soon(Peer::watch(&endpoint(token), &hello.session.to_string())).await.unwrap();
+        watching.push(peer);
+    }
+    let sound = units(Track::Audio, 100);
+    publisher.units(&sound[..50]).await;
+    for peer in &mut watching {
+        soon(peer.unit()).await.unwrap();
+    }
+    publisher.acked(50).await;
+    let playlist = |token: &str| format!("/hls/{}/audio/index.m3u8?token={token}", hello.session);
+    assert_eq!(server.get(&playlist(&mallory.token)).await.status, 200);
+
+    let ban = format!("/api/rooms/studio/viewers/{}/ban", mallory.id);
+    assert_eq!(administer(&server, "POST", &ban, "").await.status, 204);
+    assert_eq!(mallory.end().await.0.code, ErrorCode::Removed);
+    let [kept, lost] = &mut watching[..] else { panic!("two watch") };
+    soon(lost.wait_for(|news| *news == News::Closed)).await.unwrap();
+    assert_eq!(server.get(&playlist(&mallory.token)).await.code(), ErrorCode::Removed);
+    assert!(Peer::watch(&endpoint(&mallory.token), "studio").await.is_err());
+    publisher.units(&sound[50..]).await;
+    soon(kept.unit()).await.unwrap();
+    assert_eq!(server.get(&playlist(&anna.token)).await.status, 200);
     server.stop().await;
 }

@@ -1,4 +1,4 @@
-//! What the web takes from Rust, types and example bytes: written by the tests that also fail when it is stale.
+//! What is generated from Rust, types and example bytes for the web and the description of the HTTP API: written by the tests that also fail when it is stale.
 
 use crate::run;
 use crate::workspace::Workspace;
@@ -11,14 +11,21 @@ pub(crate) struct Options {
     check: bool,
 }
 
-/// The crates that have something for the screen, and the tests that generate it.
-const GENERATORS: &[(&str, &[&str])] = &[("protocol", &["typescript"]), ("app", &["typescript", "picture"])];
+/// The crates that something is generated from, the feature that this needs, and the tests that do it.
+const GENERATORS: &[(&str, Option<&str>, &[&str])] = &[
+    ("protocol", Some("typescript"), &["typescript"]),
+    ("app", Some("typescript"), &["typescript", "picture"]),
+    ("ingest-server", None, &["http_api"]),
+];
 
 /// Runs the generators.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
-    for (package, tests) in GENERATORS {
+    for (package, feature, tests) in GENERATORS {
         let mut command = workspace.cargo();
-        command.args(["test", "--package", package, "--features", "typescript"]);
+        command.args(["test", "--package", package]);
+        if let Some(feature) = feature {
+            command.args(["--features", feature]);
+        }
         for test in *tests {
             command.args(["--test", test]);
         }

@@ -121,7 +121,7 @@ fn measure(options: &Options, viewers: u32, is_stalled: bool) -> Result<Measured
     let mut tasks = JoinSet::new();
     runtime.block_on(async {
         for count in &counts {
-            let mut peer = Peer::watch(&endpoint, &session.to_string()).await?;
+            let mut peer = Box::pin(Peer::watch(&endpoint, &session.to_string())).await?;
             peer.is_stalled = is_stalled;
             let count = Arc::clone(count);
             tasks.spawn(async move { follow(peer, &count).await });

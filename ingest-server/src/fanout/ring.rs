@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn sound_is_joined_at_its_newest_packet_and_never_grows() {
-        let mut ring = ring(Track::Audio, (0..1_000).map(|number| (number, false)));
+        let ring = ring(Track::Audio, (0..1_000).map(|number| (number, false)));
         assert_eq!(ring.units.len(), SOUND_UNITS);
         assert_eq!(read_all(&ring, &mut Cursor::default()), [(999, false)]);
         let mut late = Cursor { place: 3, follows: Some(3) };

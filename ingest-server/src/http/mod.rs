@@ -2,12 +2,14 @@
 
 mod body;
 mod certificate;
+mod document;
 mod error;
 mod guard;
 mod hls;
 mod peer_connection;
 mod recording;
 mod rooms;
+mod routes;
 mod sessions;
 mod site;
 mod status;
@@ -23,10 +25,9 @@ use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{MethodRouter, delete, get, patch, post};
 use hyper::body::Incoming;
 use protocol::error::{ErrorBody, ErrorCode};
-use protocol::{RoomName, SessionId, Track};
+use protocol::{RoomName, SessionId};
 use tower::ServiceExt as _;
 
 use crate::access::{Access, Grant};
@@ -41,6 +42,9 @@ use crate::store::Store;
 use crate::webrtc::WebRtc;
 
 use error::HttpError;
+use routes::Route;
+
+pub use document::http_api_markdown;
 
 /// What handlers work with.
 pub(crate) struct Services {
@@ -81,49 +85,16 @@ pub(crate) struct App {
 
 impl App {
     pub(crate) fn new(services: Arc<Services>) -> Self {
-        let guarded = Router::new()
-            .route(Track::Video.socket_path(), get(upgrade::video))
-            .route(Track::Audio.socket_path(), get(upgrade::audio))
-            .route("/api/access", get(status::access))
-            .route("/api/sessions", get(sessions::list))
-            .route("/api/sessions/{id}", get(sessions::get).delete(sessions::delete))
-            .route("/api/sessions/{id}/recording.mp4", get(recording::get))
-            .route("/api/sessions/{id}/certificate", get(certificate::get))
-            .route("/api/sessions/{id}/end", post(rooms::end_session))
-            .route("/ws/rooms/{room}", get(upgrade::room))
-            .route("/api/rooms", get(rooms::list))
-            .route("/api/rooms/{room}", get(rooms::get).put(rooms::make).delete(rooms::close))
-            .route("/api/rooms/{room}/viewers", get(rooms::viewers))
-            .route("/api/rooms/{room}/viewers/{viewer}", delete(rooms::remove))
-            .route(
-                "/api/rooms/{room}/viewers/{viewer}/ban",
-                with_body(post(rooms::ban).delete(rooms::lift_ban)),
-            )
-            .route("/api/rooms/{room}/chat/{number}", delete(rooms::delete_chat))
-            .route("/api/tokens", with_body(post(tokens::issue)))
-            .route("/api/audit", get(tokens::audit))
-            .route("/hls/{session}/index.m3u8", get(hls::multivariant))
-            .route("/hls/{session}/{track}/index.m3u8", get(hls::media))
-            .route("/hls/{session}/{track}/init/{name}", get(hls::init))
-            .route("/hls/{session}/{track}/part/{name}", get(hls::part))
-            .route("/hls/{session}/{track}/segment/{name}", get(hls::segment))
-            .route("/whep/{target}", post(whep::post).options(peer_connection::options))
-            .route("/whep/sessions/{id}", patch(peer_connection::whep).delete(peer_connection::whep))
-            .route("/whip/{room}", post(whip::post).options(peer_connection::options))
-            .route("/whip/sessions/{id}", patch(peer_connection::whip).delete(peer_connection::whip))
+        let (guarded, open): (Vec<_>, Vec<_>) =
+            routes::all().into_iter().partition(|route| route.operation.is_guarded());
+        let router = |routes: Vec<Route>| {
+            let add = |router: Router<_>, route: Route| router.route(route.operation.path, route.handler);
+            routes.into_iter().fold(Router::new(), add).method_not_allowed_fallback(error::wrong_method)
+        };
+        let guarded = router(guarded)
             .fallback(error::no_such_address)
-            .method_not_allowed_fallback(error::wrong_method)
             .layer(from_fn_with_state(Arc::clone(&services), guard::guard));
-        let open = Router::new()
-            .route("/health", get(status::health))
-            .route("/ready", get(status::ready))
-            .route("/api/server-key", get(certificate::server_key))
-            .route("/", get(site::page))
-            .route("/watch/{room}", get(site::page))
-            .route("/publish", get(site::page))
-            .route("/recording/{session}", get(site::page))
-            .route("/assets/{*path}", get(site::asset))
-            .method_not_allowed_fallback(error::wrong_method);
+        let open = router(open);
         let router = guarded.merge(open).layer(DefaultBodyLimit::max(0)).with_state(services);
         Self { router }
     }
@@ -147,11 +118,6 @@ impl App {
             Err(impossible) => match impossible {},
         }
     }
-}
-
-/// A route whose requests may have a body; all others take none.
-fn with_body(route: MethodRouter<Arc<Services>>) -> MethodRouter<Arc<Services>> {
-    route.layer(DefaultBodyLimit::max(body::MAX_BODY_BYTES))
 }
 
 /// A fault of the server: the details go to the log, a plain word to the peer.

@@ -343,7 +343,13 @@ impl<'a> Recording<'a> {
             if let Some(feed) = &mut lane.feed {
                 let finish = unwitnessed_finish(key, &self.take, track, units);
                 let id = feed.attached.id;
-                feed.with(|ingest| ingest.message(now, id, PublisherMessage::Finish(finish)));
+                let mut is_ours = false;
+                feed.with(|ingest| {
+                    is_ours = ingest.connection() == Some(id);
+                    ingest.message(now, id, PublisherMessage::Finish(finish));
+                });
+                // Who was sent away is told nothing more.
+                lane.is_complete |= !is_ours;
             }
         }
         let gives_up = clock.now() + FINISH_PATIENCE;

@@ -286,20 +286,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Publisher<S> {
     pub async fn acked(&mut self, units: u64) {
         while self.durable.count() < units {
             let message = self.next().await;
-            let is_expected =
-                matches!(message, ServerMessage::Ack { .. } | ServerMessage::KeyframeRequest {});
-            assert!(is_expected, "{message:?}");
-        }
-    }
-
-    /// The same, however many watch meanwhile.
-    pub async fn durable(&mut self, units: u64) {
-        while self.durable.count() < units {
-            let message = self.next().await;
-            assert!(
-                matches!(message, ServerMessage::Ack { .. } | ServerMessage::Viewers { .. }),
-                "{message:?}"
+            let is_expected = matches!(
+                message,
+                ServerMessage::Ack { .. } | ServerMessage::Viewers { .. } | ServerMessage::KeyframeRequest {}
             );
+            assert!(is_expected, "{message:?}");
         }
     }
 
@@ -323,7 +314,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Publisher<S> {
         loop {
             match self.next().await {
                 ServerMessage::Complete { units, durable_units, .. } => return (units, durable_units),
-                ServerMessage::Ack { .. } | ServerMessage::KeyframeRequest {} => {}
+                ServerMessage::Ack { .. }
+                | ServerMessage::Viewers { .. }
+                | ServerMessage::KeyframeRequest {} => {}
                 other => panic!("complete was expected: {other:?}"),
             }
         }
