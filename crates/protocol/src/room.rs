@@ -139,6 +139,7 @@ pub enum RoomMessage {
     /// A chat message was deleted.
     ChatDeleted {
         /// Its number.
+        #[cfg_attr(feature = "typescript", ts(type = "number"))]
         number: u64,
     },
     /// What the viewer asked for was refused; the connection stays.

@@ -12,6 +12,8 @@ export type OpenSource = (
   fromS: number | null,
 ) => Source & { readonly liveEdgeS?: number | null };
 
+/** A picture that stands still for so long is not called live. */
+const STANDS_MS = 2_000;
 /** Nothing has come for so long: the connection is dead, whatever it says of itself. */
 const STALLED_MS = 6_000;
 /** The connection is judged by what came in about so long. */
@@ -33,6 +35,8 @@ export class Player {
   delayMs = $state<number | null>(null);
   quality = $state.raw<Quality | null>(null);
   speaking = $state(false);
+  /** Nothing comes that should: the picture stands still. */
+  stands = $state(false);
   /** What the server said when it refused. */
   refusal = $state<string | null>(null);
 
@@ -92,7 +96,7 @@ export class Player {
     const reading = await source.read().catch(() => null);
     if (reading === null || source !== this.source) return;
     const last = this.readings.at(-1);
-    if (!last || reading.bytes > last.bytes) this.arrivedAt = this.now();
+    if (!last || reading.bytes > last.bytes || reading.frames > last.frames) this.arrivedAt = this.now();
     this.readings = [...this.readings.filter(({ at }) => reading.at - at <= JUDGED_MS), reading];
     const [first] = this.readings;
     if (first && first !== reading) this.quality = quality(first, reading);
@@ -100,6 +104,7 @@ export class Player {
     if ((reading.audioLevel ?? 0) > SPEECH_LEVEL) this.spokenAt = this.now();
     this.speaking = this.now() - this.spokenAt < SPEECH_HOLD_MS;
     this.behindS = this.behind();
+    this.stands = this.expected && !this.paused && this.now() - this.arrivedAt > STANDS_MS;
     const waits = this.expected && !this.paused && this.phase === 'playing';
     if (waits && this.now() - this.arrivedAt > STALLED_MS) this.failed({ kind: 'lost' });
   }
@@ -183,6 +188,7 @@ export class Player {
     this.readings = [];
     this.quality = null;
     this.delayMs = null;
+    this.stands = false;
     video.muted = this.muted;
     const source = this.open(
       transport,

@@ -94,7 +94,10 @@ test('what brings nothing any more is dropped, unless nothing is expected', asyn
   player.expect(true);
   await seconds(5, 1_000);
   expect(player.phase).toBe('playing');
-  await seconds(8);
+  expect(player.stands).toBe(false);
+  await seconds(4);
+  expect([player.stands, player.phase]).toEqual([true, 'playing']);
+  await seconds(4);
   expect([player.phase, opened[0]!.closed]).toEqual(['reconnecting', true]);
 });
 

@@ -637,7 +637,7 @@ count: number, } | { "type": "chat" } & ChatMessage | { "type": "chat_deleted",
 /**
  * Its number.
  */
-number: bigint, } | { "type": "refused" } & ErrorBody | { "type": "error" } & ErrorBody;
+number: number, } | { "type": "refused" } & ErrorBody | { "type": "error" } & ErrorBody;
 
 /**
  * The answer of `GET /api/rooms`.
