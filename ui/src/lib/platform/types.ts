@@ -421,6 +421,23 @@ name: string,
 quality: Quality, };
 
 /**
+ * A link by which others watch the room that the app records to.
+ */
+export type Invitation = { 
+/**
+ * The address of the room's page; it may hold a token that allows to watch.
+ */
+link: string, 
+/**
+ * When it ends, in ms since 1970; never on a server without tokens.
+ */
+ends_unix_ms: number | null, 
+/**
+ * Whether only this machine can follow it.
+ */
+is_local: boolean, };
+
+/**
  * What a test of the connection found: its steps in order. After a step that failed, the rest is not tried.
  */
 export type ConnectionReport = { 

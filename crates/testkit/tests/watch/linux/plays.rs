@@ -69,7 +69,8 @@ fn a_recording_plays_and_seeks() -> Result<()> {
     })?;
     assert_eq!(browser.attribute("recording", "data-transport")?.as_deref(), Some("hls"));
     // As the slider does when somebody drags it.
-    browser.look("seek", "(found.value = 6000, found.dispatchEvent(new Event('input', { bubbles: true })))")?;
+    browser
+        .look("seek", "(found.value = 6000, found.dispatchEvent(new Event('input', { bubbles: true })))")?;
     browser.until("the picture at six seconds", |browser| {
         Ok(browser.look("video", "!found.seeking && found.readyState >= 2 && found.currentTime >= 5.9")?
             == true)
