@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use futures_util::future::BoxFuture;
+use protocol::SessionId;
 use serde::Deserialize;
 use testkit::child::{PATIENCE, Server, free_port, program, wait_until};
 use testkit::http::Api;
@@ -121,7 +123,7 @@ fn measure(options: &Options, viewers: u32, is_stalled: bool) -> Result<Measured
     let mut tasks = JoinSet::new();
     runtime.block_on(async {
         for count in &counts {
-            let mut peer = Box::pin(Peer::watch(&endpoint, &session.to_string())).await?;
+            let mut peer = join(&endpoint, session).await?;
             peer.is_stalled = is_stalled;
             let count = Arc::clone(count);
             tasks.spawn(async move { follow(peer, &count).await });
@@ -150,7 +152,12 @@ fn measure(options: &Options, viewers: u32, is_stalled: bool) -> Result<Measured
 }
 
 /// Watches until it is told to stop, and counts.
-async fn follow(mut peer: Peer, count: &AtomicU64) -> Result<()> {
+/// A viewer, on the heap: it is large for a task.
+fn join(endpoint: &Endpoint, session: SessionId) -> BoxFuture<'_, Result<Box<Peer>>> {
+    Box::pin(async move { Ok(Box::new(Peer::watch(endpoint, &session.to_string()).await?)) })
+}
+
+async fn follow(mut peer: Box<Peer>, count: &AtomicU64) -> Result<()> {
     let long = Instant::now() + Duration::from_secs(3_600);
     while let Some(news) = peer.news_until(Some(long)).await? {
         match news {
