@@ -56,6 +56,11 @@ impl Fanout {
         self.ring().can_be_joined()
     }
 
+    /// The time of the newest unit that is held.
+    pub(crate) fn newest_90k(&self) -> Option<u64> {
+        self.ring().newest_90k()
+    }
+
     /// Reads along from the newest place that can be decoded.
     pub(crate) fn subscribe(self: &Arc<Self>) -> Subscription {
         Subscription { fanout: Arc::clone(self), cursor: Cursor::default(), news: self.news.subscribe() }

@@ -94,6 +94,11 @@ impl Ring {
         Some(Delivery { live: Arc::clone(live), has_skipped })
     }
 
+    /// The time of the newest unit that is held.
+    pub(crate) fn newest_90k(&self) -> Option<u64> {
+        self.units.back().map(|held| held.unit.pts_90k)
+    }
+
     /// Whether a reader who comes now has something to start with.
     pub(crate) fn can_be_joined(&self) -> bool {
         self.entry().is_some_and(|place| place < self.next_place())

@@ -100,6 +100,11 @@ impl LiveSession {
         subscription
     }
 
+    /// The time of the newest unit that those who watch may have, in 1/90000 s since the session's start.
+    pub(crate) fn newest_live_90k(&self) -> Option<u64> {
+        Track::ALL.into_iter().filter_map(|track| self.live(track).fanout.newest_90k()).max()
+    }
+
     /// Asks the publisher for an IDR picture, if it was not asked just now.
     pub(crate) fn request_key(&self) {
         if self.ingest(Track::Video).request_key(self.clock.now()) {

@@ -1,7 +1,7 @@
 //! From an offer to an answer: which media, in which form, over which addresses.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use str0m::change::SdpOffer;
 use str0m::config::DtlsCert;
@@ -21,6 +21,8 @@ const MAX_REASON_CHARS: usize = 160;
 const PROFILES: [u32; 5] = [0x42_e01f, 0x42_001f, 0x4d_001f, 0x64_0c1f, 0x64_001f];
 /// The levels that there are, times ten (ITU-T H.264 table A-1). No peer understands another one.
 const LEVELS: [u8; 16] = [10, 11, 12, 13, 20, 21, 22, 30, 31, 32, 40, 41, 42, 50, 51, 52];
+/// How often sound and picture are put on one clock. Browsers hold sound back until they know, and by default it is told every 5 s.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// The level that is asked of a publisher at the most: 5.2, which 4K pictures have.
 const MAX_LEVEL: u32 = 0x34;
 /// Payload types of the pictures and of their repetitions (RTX), and of the sound. The peer's own numbers take their place.
@@ -134,6 +136,7 @@ impl Negotiator {
             .set_crypto_provider(Arc::clone(&self.crypto))
             .set_dtls_cert(self.certificate.clone())
             .set_local_ice_credentials(credentials)
+            .set_rtcp_report_interval_audio(REPORT_INTERVAL)
             .clear_codecs()
             .enable_opus(true, false);
         for ((video, resend), profile) in VIDEO_TYPES.into_iter().zip(profiles(way)) {

@@ -9,8 +9,8 @@ const WINDOW: Duration = Duration::from_millis(5);
 
 /// The wall clock of a viewer's units, one for picture and sound, so that they are shown together.
 ///
-/// Invariant: no unit lies in the future. So what comes out of the ring at the join, older than now, brings the clock to the point
-/// where the newest unit is of now.
+/// Invariant: no unit lies in the future. A viewer who joins gets what is older than now at once: the clock starts with the newest
+/// unit that there is, so that the viewer's first reports of it tell the same as all later ones.
 #[derive(Debug, Default)]
 pub(super) struct WallClock {
     /// A time of the session, and when it was.
@@ -18,6 +18,11 @@ pub(super) struct WallClock {
 }
 
 impl WallClock {
+    /// A clock by which the newest unit is of now.
+    pub(super) fn starting(newest_90k: Option<u64>, now: Instant) -> Self {
+        Self { anchor: newest_90k.map(|newest| (newest, now)) }
+    }
+
     /// When a unit of this time was to be shown.
     pub(super) fn at(&mut self, pts_90k: u64, now: Instant) -> Instant {
         let at = self.anchor.and_then(|(anchor_90k, anchor)| match pts_90k.checked_sub(anchor_90k) {
@@ -84,6 +89,14 @@ mod tests {
         // The network was slow for a while; the clock goes on.
         let much_later = joined + Duration::from_secs(9);
         assert_eq!(clock.at(60 * 3_000 + 90_000, much_later), joined + Duration::from_secs(1));
+    }
+
+    #[test]
+    fn what_waited_for_the_viewer_lies_in_the_past_from_the_first_unit_on() {
+        let joined = Instant::now() + Duration::from_secs(10);
+        let mut clock = WallClock::starting(Some(60 * 3_000), joined);
+        assert_eq!(clock.at(0, joined), joined - Duration::from_secs(2));
+        assert_eq!(clock.at(60 * 3_000, joined + Duration::from_millis(3)), joined);
     }
 
     #[test]

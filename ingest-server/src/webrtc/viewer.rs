@@ -96,6 +96,7 @@ impl Viewer {
                 match event {
                     Event::Connected => {
                         held.connected();
+                        wall = WallClock::starting(session.newest_live_90k(), clock.instant_now());
                         let along = |line: Option<Line>, track| {
                             line.map(|line| Along {
                                 line,
