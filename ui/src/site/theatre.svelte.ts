@@ -18,6 +18,7 @@ export class Theatre {
   constructor(
     private readonly open: (session: SessionId) => OpenSource,
     private readonly webrtc: boolean,
+    /** Whoever has asked for HLS gets that, and nothing in its stead. */
     private readonly preferred: Transport = 'webrtc',
   ) {}
 
@@ -37,7 +38,7 @@ export class Theatre {
   player(session: SessionId): Player {
     let player = this.players.get(session);
     if (!player) {
-      player = new Player(this.open(session), new TransportChoice(this.webrtc, this.preferred));
+      player = new Player(this.open(session), new TransportChoice(this.webrtc && this.preferred !== 'hls'));
       player.muted = this.muted;
       this.players.set(session, player);
     }

@@ -21,11 +21,9 @@ export class TransportChoice {
   private webrtcWorked = false;
   private inARow = 0;
 
-  constructor(
-    private readonly webrtc: boolean,
-    preferred: Transport = 'webrtc',
-  ) {
-    this.current = webrtc ? preferred : 'hls';
+  /** @param webrtc whether WebRTC is possible, and wanted at all. */
+  constructor(private readonly webrtc: boolean) {
+    this.current = webrtc ? 'webrtc' : 'hls';
   }
 
   first(): Attempt {
