@@ -69,7 +69,7 @@ test('the room: a link for others, and why there is none', async () => {
   await show(state({ session: session() }));
   await click('room');
   expect((await screen.findByTestId<HTMLInputElement>('invitation')).value).toBe('https://example.org/watch/studio#token=abc');
-  await click('copy-invitation');
+  await click('invitation-copy');
   expect(fake.platform.copyText).toHaveBeenCalledExactlyOnceWith('https://example.org/watch/studio#token=abc');
   await click('open-room');
   expect(fake.platform.openRoom).toHaveBeenCalledOnce();
