@@ -15,6 +15,10 @@ const PARTS_WINDOW_90K: u64 = 3 * LONGEST_90K;
 /// `CAN-SKIP-UNTIL`: how much of a playlist's end a delta update repeats (§4.4.3.8: six target durations at the least).
 const SKIP_UNTIL_90K: u64 = 6 * LONGEST_90K;
 
+/// `PART-HOLD-BACK` in part targets: how much a player keeps in hand. At least two, and better three, says §4.4.3.8; with three the
+/// picture is a third of a second later, and hls.js keeps more by itself once it has run dry.
+const HOLD_BACK_PARTS: f64 = 2.25;
+
 /// What a media playlist says besides its segments.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Facts<'a> {
@@ -109,7 +113,7 @@ pub(crate) fn media(track: Track, timeline: &Timeline, facts: &Facts<'_>, skip: 
              #EXT-X-PART-INF:PART-TARGET={target:.3}",
             seconds(SKIP_UNTIL_90K),
             seconds(3 * LONGEST_90K),
-            3.0 * target
+            HOLD_BACK_PARTS * target
         );
     }
     let first = segments.first().map_or(0, |segment| segment.number);
@@ -249,7 +253,7 @@ mod tests {
         assert_eq!(
             text,
             "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:8\n\
-             #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=48.0,HOLD-BACK=24.0,PART-HOLD-BACK=1.500\n\
+             #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=48.0,HOLD-BACK=24.0,PART-HOLD-BACK=1.125\n\
              #EXT-X-PART-INF:PART-TARGET=0.500\n#EXT-X-MEDIA-SEQUENCE:0\n#EXT-X-MAP:URI=\"init/0.mp4\"\n\
              #EXT-X-PROGRAM-DATE-TIME:2023-11-14T22:13:20.000Z\n"
                 .to_owned()
