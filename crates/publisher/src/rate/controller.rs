@@ -64,27 +64,15 @@ pub struct Controller {
     bitrate_bps: f64,
     thinning: u32,
     history: History,
-    limit: Limit,
-    /// No step down before.
-    settled_at: Duration,
-    read_at: Option<Duration>,
-    /// When something had arrived last: how many bytes by then, and the bit rate and the limit of that moment.
-    proven: (u64, f64, Limit),
-    pause: Pause,
-}
-
-/// What is known of the path's limit.
-#[derive(Debug, Clone, Copy)]
-struct Limit {
     /// What the path carried when it was too little, in bit/s.
     ceiling_bps: Option<f64>,
+    /// No step down before.
+    settled_at: Duration,
     /// No step beyond the ceiling before.
     climbs_at: Duration,
     wait: Duration,
-}
-
-impl Limit {
-    const UNKNOWN: Self = Self { ceiling_bps: None, climbs_at: Duration::ZERO, wait: FIRST_WAIT };
+    read_at: Option<Duration>,
+    pause: Pause,
 }
 
 /// The live picture's pauses.
@@ -110,10 +98,11 @@ impl Controller {
             bitrate_bps: f64::from(settings.bitrate_bps),
             thinning: 1,
             history: History::over(GOP),
-            limit: Limit::UNKNOWN,
+            ceiling_bps: None,
             settled_at: Duration::ZERO,
+            climbs_at: Duration::ZERO,
+            wait: FIRST_WAIT,
             read_at: None,
-            proven: (0, f64::from(settings.bitrate_bps), Limit::UNKNOWN),
             pause: Pause::default(),
         }
     }
@@ -127,7 +116,6 @@ impl Controller {
             (self.bitrate_bps, self.thinning) = (full_bps, 1);
         }
         self.bitrate_bps = self.bitrate_bps.clamp(f64::from(settings.floor_bps()), full_bps);
-        self.proven.1 = self.bitrate_bps;
     }
 
     /// What the encoder should make now.
@@ -140,12 +128,8 @@ impl Controller {
         }
     }
 
-    /// The connection is gone, or begins: what was read says nothing about the next one. What was concluded after the last
-    /// arrival was concluded from an outage that nobody had noticed yet, and is taken back.
+    /// The connection is gone, or begins: what was read says nothing about the next one.
     pub fn disconnected(&mut self) {
-        (_, self.bitrate_bps, self.limit) = self.proven;
-        self.thinning = self.target().thinning;
-        self.proven.0 = 0;
         self.history.clear();
         self.read_at = None;
         self.pause = Pause::default();
@@ -184,9 +168,6 @@ impl Controller {
             }
         }
         self.thinning = self.target().thinning;
-        if reading.arrived_bytes > self.proven.0 {
-            self.proven = (reading.arrived_bytes, self.bitrate_bps, self.limit);
-        }
     }
 
     fn lags(&self, now: Duration) -> bool {
@@ -210,11 +191,10 @@ impl Controller {
         }
         self.settled_at = now + SETTLE;
         let lower_bps = fitting_bps.max(STEP * self.bitrate_bps).max(floor_bps);
-        let limit = &mut self.limit;
-        let is_beyond = limit.ceiling_bps.is_some_and(|ceiling| self.bitrate_bps > ceiling);
-        limit.wait = if is_beyond { (2 * limit.wait).min(LONGEST_WAIT) } else { FIRST_WAIT };
-        limit.ceiling_bps = Some(carried_bps.max(lower_bps));
-        limit.climbs_at = now + limit.wait;
+        let is_beyond = self.ceiling_bps.is_some_and(|ceiling| self.bitrate_bps > ceiling);
+        self.wait = if is_beyond { (2 * self.wait).min(LONGEST_WAIT) } else { FIRST_WAIT };
+        self.ceiling_bps = Some(carried_bps.max(lower_bps));
+        self.climbs_at = now + self.wait;
         self.bitrate_bps = lower_bps;
     }
 
@@ -228,14 +208,14 @@ impl Controller {
         if reading.has_backlog && self.bitrate_bps > 0.8 * carried_bps {
             return;
         }
-        let near = self.limit.ceiling_bps.map(|ceiling| (NEAR_FROM * ceiling, NEAR_TO * ceiling));
+        let near = self.ceiling_bps.map(|ceiling| (NEAR_FROM * ceiling, NEAR_TO * ceiling));
         let (slope_bps, limit_bps) = match near {
             // Back to what is known to fit.
             Some((from, _)) if self.bitrate_bps < from => (CLIMB * full_bps, from),
-            Some((from, _)) if now < self.limit.climbs_at => (0.0, from.max(self.bitrate_bps)),
+            Some((from, _)) if now < self.climbs_at => (0.0, from.max(self.bitrate_bps)),
             Some((_, to)) if self.bitrate_bps < to => (CAREFUL_CLIMB * to / NEAR_TO, full_bps),
             Some(_) => {
-                self.limit = Limit::UNKNOWN;
+                (self.ceiling_bps, self.wait) = (None, FIRST_WAIT);
                 (CLIMB * full_bps, full_bps)
             }
             None => (CLIMB * full_bps, full_bps),
@@ -261,7 +241,7 @@ impl Controller {
             self.history.clear();
             self.settled_at = now + SETTLE;
             // Nothing is known of a path that was not used.
-            self.limit = Limit::UNKNOWN;
+            (self.ceiling_bps, self.wait) = (None, FIRST_WAIT);
             return false;
         }
         let is_lowest = self.settings.when_slow == WhenSlow::KeepQuality

@@ -215,37 +215,3 @@ proptest! {
         prop_assert!(lag_p95(settled) < 1.0, "{} s late", lag_p95(settled));
     }
 }
-
-#[test]
-fn what_an_outage_lowers_before_it_is_noticed_is_as_before_after_it() {
-    let settings = settings(WhenSlow::KeepUp);
-    let mut controller = Controller::new(settings);
-    let made_bytes = |step: u32| u64::from(step) * u64::from(FULL_BPS) / 80;
-    for step in 0..100 {
-        let arrived_bytes = made_bytes(step);
-        let reading = Reading {
-            arrived_bytes,
-            made_bytes: arrived_bytes,
-            live_lag: Some(Duration::ZERO),
-            ..Reading::default()
-        };
-        controller.read(step * READ_EVERY, reading);
-    }
-    assert_eq!(controller.target(), Target::full(&settings));
-    let gone_since = 99 * READ_EVERY;
-    for step in 100..150 {
-        let now = step * READ_EVERY;
-        let lag = now - gone_since;
-        let reading = Reading {
-            arrived_bytes: made_bytes(99),
-            made_bytes: made_bytes(step),
-            live_lag: (lag < Duration::from_secs(2)).then_some(lag),
-            has_backlog: lag >= Duration::from_secs(2),
-            audio_delay: lag,
-        };
-        controller.read(now, reading);
-    }
-    assert!(controller.target().is_lowered(), "nothing tells an outage from a path that has become slow");
-    controller.disconnected();
-    assert_eq!(controller.target(), Target::full(&settings));
-}
