@@ -22,6 +22,7 @@ export const SCENES = [
   'live',
   'muted',
   'offline',
+  'storage-low',
   'catching-up',
   'finishing',
   'complete',
@@ -59,6 +60,13 @@ export const STEPS = {
       await page.getByTestId('settings-open').click();
       await page.getByRole('radio', { name: 'Custom' }).click();
       await page.getByText('Audio channels').scrollIntoViewIfNeeded();
+    },
+  ],
+  'settings-storage': [
+    'live',
+    async (page) => {
+      await page.getByTestId('settings-open').click();
+      await page.getByText('When as much waits').scrollIntoViewIfNeeded();
     },
   ],
   'settings-devices': [

@@ -59,7 +59,7 @@ enum Command {
     Ui,
     /// Run the capture crate's tests of a real V4L2 camera, in a virtual machine that has one.
     Vivid(vivid::Options),
-    /// Measure: `bench ingest`, `bench capture`, `bench publish`, `bench watch` or `bench app`, with the benchmark's own arguments after it.
+    /// Measure: `bench ingest`, `bench capture`, `bench publish`, `bench watch`, `bench latency` or `bench app`, with the benchmark's own arguments after it.
     Bench {
         /// What to measure, and the benchmark's own arguments.
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]

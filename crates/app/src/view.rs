@@ -2,10 +2,10 @@
 
 use protocol::error::ErrorCode;
 use protocol::{ClockDrift, Track};
-use publisher::spool::Backlog;
+use publisher::spool::{Backlog, Fill, Trouble};
 use publisher::status::{Phase, TrackStatus};
 
-use crate::api::{self, Arrival, Problem, ProblemCode, SessionPhase, TrackPhase};
+use crate::api::{self, Arrival, Problem, ProblemCode, SessionPhase, TrackPhase, WhenFull};
 use crate::problem::sentence;
 use crate::rates::Figures;
 
@@ -87,6 +87,49 @@ pub(crate) fn outcome(tracks: &[(Track, &TrackStatus)]) -> Option<SessionPhase> 
         }
         None => SessionPhase::Complete,
     })
+}
+
+/// Why this device cannot keep what waits, or soon cannot: the worst of the tracks. None while there is room.
+pub(crate) fn storage(tracks: &[(Track, &TrackStatus)], when_full: WhenFull) -> Option<Problem> {
+    let trouble = tracks.iter().find_map(|(_, status)| status.spool.trouble.as_ref());
+    if let Some(trouble) = trouble {
+        let message = match trouble {
+            Trouble::DiskFull => {
+                "This device's disk is full. What is recorded waits in memory, which does not last long: free some \
+                 space, or stop."
+                    .to_owned()
+            }
+            Trouble::DiskFails(reason) => format!(
+                "This device's disk fails ({}). What is recorded waits in memory, which does not last long: stop \
+                 once it has arrived.",
+                reason.trim_end_matches('.')
+            ),
+        };
+        return Some(Problem::passing(ProblemCode::DeviceStorage, message));
+    }
+    let fill = tracks.iter().map(|(_, status)| status.spool.fill).max().unwrap_or_default();
+    let (code, message) = match (fill, when_full) {
+        (Fill::Room, _) => return None,
+        (Fill::Warning, WhenFull::Stop) => (
+            ProblemCode::DeviceStorageLow,
+            "Four fifths of the room for recordings on this device are used. When it is full, the recording stops: get \
+             back to the network.",
+        ),
+        (Fill::Warning, WhenFull::DropOldest) => (
+            ProblemCode::DeviceStorageLow,
+            "Four fifths of the room for recordings on this device are used. When it is full, the oldest pictures are \
+             lost: get back to the network.",
+        ),
+        (Fill::Full, WhenFull::Stop) => (
+            ProblemCode::DeviceStorage,
+            "The room for recordings on this device is full, and so the recording is stopped.",
+        ),
+        (Fill::Full, WhenFull::DropOldest) => (
+            ProblemCode::DeviceStorage,
+            "The room for recordings on this device is full: the oldest pictures are being lost. Get back to the network.",
+        ),
+    };
+    Some(Problem::passing(code, message))
 }
 
 /// How a session has ended that a person did not want to wait for any longer.
@@ -211,6 +254,31 @@ mod tests {
         assert_eq!((shown.bitrate_bps, shown.wanted_bitrate_bps, shown.dropped), (7, 8, 2));
         assert_eq!(shown.round_trip_ms, Some(42));
         assert_eq!(shown.clock, Some(ClockDrift::default()));
+    }
+
+    #[test]
+    fn what_cannot_be_kept_is_told_the_worst_first() {
+        let with = |fill, trouble| {
+            let spool = publisher::spool::Health { fill, trouble, ..Default::default() };
+            TrackStatus { spool, ..status(Phase::Live, 9, 0, 0) }
+        };
+        let (room, low, full) = (with(Fill::Room, None), with(Fill::Warning, None), with(Fill::Full, None));
+        let broken = with(Fill::Room, Some(Trouble::DiskFails("I/O error.".into())));
+        let disk_full = with(Fill::Full, Some(Trouble::DiskFull));
+        for (video, audio, when_full, says) in [
+            (&room, &room, WhenFull::Stop, None),
+            (&room, &low, WhenFull::Stop, Some((ProblemCode::DeviceStorageLow, "the recording stops"))),
+            (&low, &room, WhenFull::DropOldest, Some((ProblemCode::DeviceStorageLow, "oldest pictures"))),
+            (&full, &low, WhenFull::Stop, Some((ProblemCode::DeviceStorage, "is stopped"))),
+            (&full, &low, WhenFull::DropOldest, Some((ProblemCode::DeviceStorage, "being lost"))),
+            (&disk_full, &low, WhenFull::Stop, Some((ProblemCode::DeviceStorage, "disk is full"))),
+            (&full, &broken, WhenFull::Stop, Some((ProblemCode::DeviceStorage, "(I/O error)"))),
+        ] {
+            let told = storage(&[(Track::Video, video), (Track::Audio, audio)], when_full);
+            assert_eq!(told.as_ref().map(|told| told.code), says.map(|(code, _)| code));
+            let message = told.map(|told| told.message).unwrap_or_default();
+            assert!(message.contains(says.map_or("", |(_, text)| text)), "{message}");
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use anyhow::Result;
 use app::CloseAnswer;
 use app::api::{
     Condition, ProblemCode, Quality, SessionPhase, SettingsChange, Source, State, TokenChange, Track,
-    TrackPhase, UnfinishedPhase,
+    TrackPhase, UnfinishedPhase, WhenFull,
 };
 use protocol::api::SessionStatus;
 use protocol::control::EventKind;
@@ -250,4 +250,43 @@ async fn a_newcomer_finds_the_server_on_this_machine() -> Result<()> {
     assert_eq!((used.settings.server, used.local_server), (found.local_server, None));
     app.start_session().await.map_err(to_error)?;
     until_live(&app).await.map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_place_on_this_device_is_told_and_what_was_chosen_is_done() -> Result<()> {
+    // Nobody listens there.
+    let (app, _folder) = app_for(&format!("http://127.0.0.1:{}", free_port()?)).await?;
+    let big = Quality { width: 640, height: 360, video_bitrate_bps: 6_000_000, ..SMALL };
+    let change = |when_full| SettingsChange {
+        quality: Some(big),
+        spool_bytes: Some(1 << 20),
+        when_full: Some(when_full),
+        ..SettingsChange::default()
+    };
+    let lost = |state: &State| {
+        let video = state.session.as_ref().and_then(|session| session.video.as_ref());
+        video.map_or(0, |video| video.arrival.lost_units)
+    };
+    let told = |state: &State| Some(state.session.as_ref()?.storage.as_ref()?.code);
+
+    app.change_settings(change(WhenFull::DropOldest)).await.map_err(to_error)?;
+    app.start_session().await.map_err(to_error)?;
+    until(&app, "short of room", |state| told(state) == Some(ProblemCode::DeviceStorageLow)).await?;
+    let full = until(&app, "without the oldest pictures", |state| lost(state) > 0).await?;
+    assert_eq!(full.session.map(|session| session.phase), Some(SessionPhase::Running));
+    app.stop().await.map_err(to_error)?;
+    until(&app, "stopped", |state| {
+        state.session.as_ref().is_some_and(|session| session.phase == SessionPhase::Finishing)
+    })
+    .await?;
+    app.dismiss().await.map_err(to_error)?;
+
+    app.change_settings(change(WhenFull::Stop)).await.map_err(to_error)?;
+    app.start_session().await.map_err(to_error)?;
+    let stopped = until(&app, "stopped by itself", |state| {
+        state.notices.iter().any(|notice| notice.code == ProblemCode::DeviceStorage)
+    })
+    .await?;
+    assert_eq!(lost(&stopped), 0, "nothing of it is lost");
+    Ok(())
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
 use app::api::{
-    Condition, ProblemCode, SettingsChange, Source, StepName, StepOutcome, TokenChange, WhenSlow,
+    Condition, ProblemCode, SettingsChange, Source, StepName, StepOutcome, TokenChange, WhenFull, WhenSlow,
 };
 use app::{App, Kept, KeptIn, Options, TokenError, TokenStore};
 use protocol::Secret;
@@ -47,6 +47,8 @@ async fn what_was_chosen_is_there_at_the_next_start() -> Result<()> {
         camera: Some(Source::Device { id: "usb-1".to_owned() }),
         quality: Some(SMALL),
         when_slow: Some(WhenSlow::KeepQuality),
+        spool_bytes: Some(8 << 30),
+        when_full: Some(WhenFull::DropOldest),
         mirrored: Some(true),
         ..SettingsChange::default()
     };

@@ -9,7 +9,7 @@ use app::api::{
     Arrival, Condition, ConnectionReport, ConnectionStep, DeviceList, DeviceOption, Input, Invitation, Level,
     Problem, ProblemCode, Quality, QualityPreset, Session, SessionPhase, Settings, SettingsChange, Source,
     State, StepName, StepOutcome, TokenChange, Track, TrackPhase, Unfinished, UnfinishedPhase, Update,
-    WhenSlow,
+    WhenFull, WhenSlow,
 };
 use ts_rs::{Config, TS};
 
@@ -50,6 +50,7 @@ fn declarations() -> String {
         SettingsChange,
         TokenChange,
         WhenSlow,
+        WhenFull,
         Quality,
         QualityPreset,
         Invitation,

@@ -7,6 +7,7 @@ mod capture_path;
 mod cpu;
 mod floor;
 mod ingest;
+mod latency;
 mod link;
 mod publish;
 mod watch;
@@ -24,6 +25,8 @@ enum Command {
     Publish(publish::Options),
     /// Watching by WebRTC: what a viewer costs the server, and what viewers that take nothing cost the publisher.
     Watch(watch::Options),
+    /// How late a viewer's browser shows what the camera sees, and how soon it shows anything.
+    Latency(latency::Options),
     /// The app in its window beside `longtake publish`, which has none.
     App(app::Options),
     /// The baseline of `ingest`: reads and drops, until it is stopped.
@@ -41,6 +44,7 @@ fn main() -> anyhow::Result<()> {
         Command::Capture(options) => capture_path::run(&options),
         Command::Publish(options) => publish::run(&options),
         Command::Watch(options) => watch::run(&options),
+        Command::Latency(options) => latency::run(&options),
         Command::App(options) => app::run(&options),
         Command::Floor { port } => floor::serve(port),
     }
@@ -48,7 +52,12 @@ fn main() -> anyhow::Result<()> {
 
 /// A number of the middle; of an even count the upper one.
 fn median(values: impl Iterator<Item = f64>) -> f64 {
+    percentile(values, 50)
+}
+
+/// The number below which so many of a hundred lie. There is at least one number.
+fn percentile(values: impl Iterator<Item = f64>, percent: usize) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_unstable_by(f64::total_cmp);
-    values[values.len() / 2]
+    values[(values.len() * percent / 100).min(values.len() - 1)]
 }

@@ -9,12 +9,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, anyhow};
-use fantoccini::wd::{Capabilities, WindowHandle};
+use fantoccini::wd::{Capabilities, WebDriverCompatibleCommand, WindowHandle};
 use fantoccini::{Client, ClientBuilder, Locator};
+use http::Method;
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use url::{ParseError, Url};
 
 use crate::child::{PATIENCE, Running, free_port, wait_until};
 
@@ -70,6 +72,19 @@ impl Browser {
     /// When the browser is gone.
     pub fn open(&self, address: &str) -> Result<()> {
         self.runtime.block_on(self.client.goto(address)).with_context(|| format!("open {address}"))
+    }
+
+    /// Runs a script in each page that the tab in front opens from now on, before the page's own.
+    ///
+    /// # Errors
+    /// When the browser is gone.
+    pub fn before_pages(&self, script: &str) -> Result<()> {
+        let command = Devtools {
+            command: "Page.addScriptToEvaluateOnNewDocument",
+            parameters: json!({ "source": script }),
+        };
+        self.runtime.block_on(self.client.issue_cmd(command))?;
+        Ok(())
     }
 
     /// Opens an address in a new tab, which is in front then.
@@ -231,6 +246,24 @@ impl Drop for Browser {
         // The browser ends with the session; the driver with the signal.
         let _ = self.runtime.block_on(self.client.clone().close());
         self.driver.end();
+    }
+}
+
+/// A command of the browser's developer tools, which chromedriver passes on.
+#[derive(Debug)]
+struct Devtools {
+    command: &'static str,
+    parameters: Value,
+}
+
+impl WebDriverCompatibleCommand for Devtools {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, ParseError> {
+        base.join(&format!("session/{}/goog/cdp/execute", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        let body = json!({ "cmd": self.command, "params": self.parameters });
+        (Method::POST, Some(body.to_string()))
     }
 }
 

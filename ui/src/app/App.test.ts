@@ -1,4 +1,4 @@
-import { fireEvent, render, screen, waitFor } from '@testing-library/svelte';
+import { fireEvent, render, screen, waitFor, within } from '@testing-library/svelte';
 import { beforeEach, expect, test } from 'vitest';
 
 import { Theme } from '../lib/controllers/theme.svelte';
@@ -48,6 +48,19 @@ test('what an earlier run has left is one quiet line', async () => {
   const left = { room: 'studio', server: 'https://example.org', started_unix_ms: 1, backlog_ms: 9_000 };
   await show(state({ unfinished: [{ ...left, id: 'a', phase: { kind: 'sending' }, backlog_bytes: 812_000 }] }));
   expect(screen.getByTestId('notice').textContent).toContain('An earlier recording is being sent: 812 kB left.');
+});
+
+test('little room on this device is one line, and its next step leads to the setting', async () => {
+  const storage = problem('device_storage_low', 'Four fifths of the room for recordings on this device are used.');
+  await show(state({ session: session({ storage }) }));
+  const notice = screen.getByTestId('notice');
+  expect(notice.textContent).toContain('Four fifths');
+  await fireEvent.click(within(notice).getByRole('button', { name: 'Settings' }));
+  const limit = await screen.findByLabelText('A recording may take');
+  await fireEvent.change(limit, { target: { value: '16' } });
+  expect(fake.platform.changeSettings).toHaveBeenCalledWith({ spool_bytes: 16 * 2 ** 30 });
+  await fireEvent.click(screen.getByRole('radio', { name: /Go on/ }));
+  expect(fake.platform.changeSettings).toHaveBeenCalledWith({ when_full: 'drop-oldest' });
 });
 
 test('a server on this machine is offered', async () => {

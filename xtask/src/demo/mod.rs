@@ -188,7 +188,8 @@ fn announce_app(port: u16, options: &Options) {
     println!(
         "The app is open. Its large button starts a session; close its window to end the demonstration."
     );
-    println!("All sessions:   http://127.0.0.1:{port}/api/sessions");
+    println!("Watch it live:  http://127.0.0.1:{port}/watch/{ROOM}");
+    println!("All recordings: http://127.0.0.1:{port}/");
     println!("Files on disk:  {RECORDINGS}");
     announce_end(options);
 }
@@ -196,8 +197,8 @@ fn announce_app(port: u16, options: &Options) {
 /// Tells where the session is to be seen.
 fn announce_session(port: u16, session: &str, options: &Options) {
     println!();
-    println!("All sessions:   http://127.0.0.1:{port}/api/sessions");
-    println!("This session:   http://127.0.0.1:{port}/api/sessions/{session}");
+    println!("Watch it live:  http://127.0.0.1:{port}/watch/{ROOM}");
+    println!("All recordings: http://127.0.0.1:{port}/");
     println!("Its recording:  http://127.0.0.1:{port}/api/sessions/{session}/recording.mp4");
     println!("Files on disk:  {RECORDINGS}");
     announce_end(options);

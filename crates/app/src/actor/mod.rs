@@ -229,6 +229,8 @@ fn settings(choices: &Choices, overrides: &Overrides, kept: Option<&Kept>) -> Se
         microphone: overrides.microphone.clone().unwrap_or(choices.microphone),
         quality: choices.quality,
         when_slow: choices.when_slow,
+        spool_bytes: choices.spool_bytes,
+        when_full: choices.when_full,
         mirrored: choices.mirrored,
     }
 }

@@ -15,7 +15,7 @@ use session::{Ended, Feed, answer_keyframe_requests, follow_network, publishing_
 use tokio::sync::watch;
 
 use super::Actor;
-use crate::api::{Problem, ProblemCode, Quality, Session, SessionPhase, WhenSlow};
+use crate::api::{Problem, ProblemCode, Quality, Session, SessionPhase, WhenFull, WhenSlow};
 use crate::rates::{Rates, Totals};
 use crate::view::{self, TrackFacts};
 
@@ -36,6 +36,8 @@ pub(super) struct Recording {
     phases: [Option<Phase>; 2],
     controls: Controls,
     quality: Quality,
+    /// What is done when as much waits here as may.
+    when_full: WhenFull,
     video: Rates,
     audio: Rates,
 }
@@ -110,6 +112,7 @@ impl Recording {
             elapsed_ms: u64::try_from(self.elapsed().as_millis()).unwrap_or(u64::MAX),
             phase: if self.lasted.is_none() { SessionPhase::Running } else { SessionPhase::Finishing },
             viewers: self.status.borrow().viewers,
+            storage: self.storage(),
             video: track(Track::Video),
             audio: track(Track::Audio),
         }
@@ -125,6 +128,12 @@ impl Recording {
         let tracks: Vec<(Track, &TrackStatus)> =
             report.tracks.iter().map(|report| (report.track, &report.status)).collect();
         judge(&tracks)
+    }
+
+    /// Why this device cannot keep what waits. Once it is stopped nothing more comes.
+    fn storage(&self) -> Option<Problem> {
+        let runs = self.lasted.is_none();
+        runs.then(|| self.with_tracks(|tracks| view::storage(tracks, self.when_full))).flatten()
     }
 
     fn tell(&self, track: Track, kind: EventKind, detail: &str) {
@@ -182,7 +191,7 @@ impl Actor {
         let mut config = Config::new(address.clone(), identity);
         config.token =
             self.overrides.token.clone().or_else(|| self.token.as_ref().map(|kept| kept.token.clone()));
-        config.storage = Storage::Disk(disk::Settings::new(&self.spool));
+        config.storage = Storage::Disk(self.spool_settings());
         config.own_authority = self.overrides.own_authority.clone();
         config.rate = Some(self.rate());
         let publisher = Publisher::start(&config, &tracks).map_err(|error| Problem::from(&error))?;
@@ -207,6 +216,7 @@ impl Actor {
             publisher,
             controls,
             quality,
+            when_full: self.choices.when_full,
             video: Rates::default(),
             audio: Rates::default(),
         });
@@ -273,8 +283,8 @@ impl Actor {
                 && recording.with_tracks(|tracks| tracks.iter().any(|(_, status)| status.spool.must_stop))
         };
         if self.recording.as_ref().is_some_and(is_full) {
-            let message = "As much waits on this device as may, and so the recording was stopped. What is recorded is \
-                           sent when the server is reached.";
+            let message = "The room for recordings on this device is full, and so the recording was stopped. What is \
+                           recorded is sent when the server is reached.";
             self.notice(Problem::new(ProblemCode::DeviceStorage, message));
             // It runs, and so it can be stopped.
             self.stop().ok();
@@ -341,6 +351,16 @@ impl Actor {
                 false => recording.tell(Track::Audio, EventKind::Muted, "muted"),
             }
         }
+    }
+
+    /// Where units wait, how many may, and what is done with more.
+    fn spool_settings(&self) -> disk::Settings {
+        let when_full = match self.choices.when_full {
+            WhenFull::Stop => disk::WhenFull::Stop,
+            WhenFull::DropOldest => disk::WhenFull::Drop,
+        };
+        let capacity_bytes = self.choices.spool_bytes;
+        disk::Settings { capacity_bytes, when_full, ..disk::Settings::new(&self.spool) }
     }
 
     /// What the encoder of the picture makes, and what it does when the network carries less.

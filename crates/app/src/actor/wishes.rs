@@ -35,6 +35,12 @@ impl Actor {
         if let Some(when_slow) = change.when_slow {
             self.choices.when_slow = when_slow;
         }
+        if let Some(bytes) = change.spool_bytes {
+            self.choices.spool_bytes = bytes;
+        }
+        if let Some(when_full) = change.when_full {
+            self.choices.when_full = when_full;
+        }
         if let Some(quality) = change.quality {
             self.choices.quality = quality;
         }

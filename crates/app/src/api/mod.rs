@@ -20,6 +20,6 @@ pub use invitation::Invitation;
 pub use picture::{PICTURE_HEADER_BYTES, PictureHeader};
 pub use problem::{Problem, ProblemCode};
 pub use session::{Arrival, Session, SessionPhase, Track, TrackPhase};
-pub use settings::{Quality, QualityPreset, Settings, SettingsChange, TokenChange, WhenSlow};
+pub use settings::{Quality, QualityPreset, Settings, SettingsChange, TokenChange, WhenFull, WhenSlow};
 pub use state::{Level, State, Update};
 pub use unfinished::{Unfinished, UnfinishedPhase};

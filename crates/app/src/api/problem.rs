@@ -82,6 +82,8 @@ pub enum ProblemCode {
     ServerRefused,
     /// This device's own disk is full, fails or cannot be used.
     DeviceStorage,
+    /// Little more may wait on this device.
+    DeviceStorageLow,
     /// Something that was recorded did not reach the server and never will.
     UnitsLost,
     /// Settings cannot be read or written.

@@ -25,6 +25,8 @@ pub struct Session {
     pub phase: SessionPhase,
     /// How many people watch, when the server has told.
     pub viewers: Option<u32>,
+    /// Why this device cannot keep what waits, or soon cannot; none while there is room.
+    pub storage: Option<Problem>,
     /// The picture's track.
     pub video: Option<Track>,
     /// The sound's track.

@@ -22,6 +22,11 @@ pub struct Settings {
     pub quality: Quality,
     /// What gives way when the network carries less than that.
     pub when_slow: WhenSlow,
+    /// How much of a session may wait on this device, in bytes.
+    #[cfg_attr(feature = "typescript", ts(type = "number"))]
+    pub spool_bytes: u64,
+    /// What is done when as much waits.
+    pub when_full: WhenFull,
     /// Whether the preview is shown as in a mirror. What is sent never is.
     pub mirrored: bool,
 }
@@ -36,6 +41,18 @@ pub enum WhenSlow {
     /// The picture's quality is lowered so that it stays live.
     #[default]
     KeepUp,
+}
+
+/// What is done when as much of a session waits on this device as may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenFull {
+    /// The session is stopped: nothing is lost.
+    #[default]
+    Stop,
+    /// It goes on without the oldest pictures that the server does not have, and last without the oldest sound.
+    DropOldest,
 }
 
 /// A quality, in figures.
@@ -85,6 +102,11 @@ pub struct SettingsChange {
     pub quality: Option<Quality>,
     /// What gives way when the network carries less; while a session runs, it changes at once.
     pub when_slow: Option<WhenSlow>,
+    /// How much of a session may wait on this device, in bytes, 1 MiB to 1 TiB; holds from the next session on.
+    #[cfg_attr(feature = "typescript", ts(as = "Option<f64>"))]
+    pub spool_bytes: Option<u64>,
+    /// What is done when as much waits; holds from the next session on.
+    pub when_full: Option<WhenFull>,
     /// Whether the preview is mirrored.
     pub mirrored: Option<bool>,
 }

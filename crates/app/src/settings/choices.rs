@@ -2,11 +2,12 @@ use std::ops::RangeInclusive;
 
 use capture::{AudioConfig, MicrophoneChoice, Preset};
 use protocol::{RoomName, Secret};
+use publisher::spool::disk;
 use publisher::{AddressError, ServerAddress};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{
-    Problem, ProblemCode, Quality, QualityPreset, SettingsChange, Source, TokenChange, WhenSlow,
+    Problem, ProblemCode, Quality, QualityPreset, SettingsChange, Source, TokenChange, WhenFull, WhenSlow,
 };
 
 /// What is remembered across runs, but the token.
@@ -22,6 +23,8 @@ pub(crate) struct Choices {
     pub(crate) microphone: Source,
     pub(crate) mirrored: bool,
     pub(crate) when_slow: WhenSlow,
+    pub(crate) spool_bytes: u64,
+    pub(crate) when_full: WhenFull,
     // Last, as TOML wants tables behind plain values.
     pub(crate) quality: Quality,
 }
@@ -36,6 +39,8 @@ impl Default for Choices {
             // What is filmed is seldom oneself, and writing in it shall be readable.
             mirrored: false,
             when_slow: WhenSlow::default(),
+            spool_bytes: disk::DEFAULT_CAPACITY_BYTES,
+            when_full: WhenFull::default(),
             quality: quality(&capture::Quality::default().preset()),
         }
     }
@@ -44,7 +49,8 @@ impl Default for Choices {
 impl Choices {
     /// Whether every figure is in its range.
     pub(crate) fn check(&self) -> Result<(), Problem> {
-        check_quality(&self.quality)
+        check_quality(&self.quality)?;
+        check_spool(self.spool_bytes)
     }
 }
 
@@ -101,6 +107,14 @@ fn check_quality(quality: &Quality) -> Result<(), Problem> {
     within("number of sound channels", quality.channels.into(), 1..=2, "")
 }
 
+fn check_spool(bytes: u64) -> Result<(), Problem> {
+    if (1 << 20..=1 << 40).contains(&bytes) {
+        return Ok(());
+    }
+    let message = format!("A recording cannot take {bytes} bytes on this device. Choose 1 MiB to 1 TiB.");
+    Err(Problem::new(ProblemCode::BadSetting, message))
+}
+
 /// A change of settings that has been checked.
 #[derive(Debug, Default)]
 pub(crate) struct Change {
@@ -113,6 +127,8 @@ pub(crate) struct Change {
     pub(crate) microphone: Option<Source>,
     pub(crate) quality: Option<Quality>,
     pub(crate) when_slow: Option<WhenSlow>,
+    pub(crate) spool_bytes: Option<u64>,
+    pub(crate) when_full: Option<WhenFull>,
     pub(crate) mirrored: Option<bool>,
 }
 
@@ -123,13 +139,27 @@ impl TryFrom<SettingsChange> for Change {
         let server = change.server.map(|text| checked_server(&text)).transpose()?;
         let room = change.room.map(|text| checked_room(&text)).transpose()?;
         change.quality.as_ref().map_or(Ok(()), check_quality)?;
+        change.spool_bytes.map_or(Ok(()), check_spool)?;
         let token = change.token.map(|token| match token {
             // What is pasted often has a line's end with it.
             TokenChange::Set(token) if !token.trim().is_empty() => Some(Secret::new(token.trim())),
             TokenChange::Set(_) | TokenChange::Clear => None,
         });
-        let SettingsChange { camera, microphone, quality, when_slow, mirrored, .. } = change;
-        Ok(Self { server, token, room, camera, microphone, quality, when_slow, mirrored })
+        let SettingsChange {
+            camera, microphone, quality, when_slow, spool_bytes, when_full, mirrored, ..
+        } = change;
+        Ok(Self {
+            server,
+            token,
+            room,
+            camera,
+            microphone,
+            quality,
+            when_slow,
+            spool_bytes,
+            when_full,
+            mirrored,
+        })
     }
 }
 
@@ -177,6 +207,16 @@ mod tests {
         }
         for preset in presets() {
             check_quality(&preset.quality).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_waits_here_is_bounded_both_ways() {
+        let spool = |bytes| SettingsChange { spool_bytes: Some(bytes), ..SettingsChange::default() };
+        for (bytes, refused) in
+            [((1 << 20) - 1, true), (1 << 20, false), (1 << 40, false), ((1 << 40) + 1, true)]
+        {
+            assert_eq!(code(spool(bytes)), refused.then_some(ProblemCode::BadSetting), "{bytes}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! A screen that nobody sees, and the one window on it: Xvfb, spoken to in X11.
+//! A screen that nobody sees, and the windows on it: Xvfb, spoken to in X11.
 
 use std::process::Command;
 
@@ -11,6 +11,9 @@ use x11rb::rust_connection::RustConnection;
 
 use super::picture::{Area, Picture};
 use crate::child::{PATIENCE, Running, wait_until};
+
+/// The title of the app's own window; others have longer ones.
+const TITLE: &str = "Longtake";
 
 /// Larger than every window that is asked for.
 const SCREEN: &str = "1600x1200x24";
@@ -80,9 +83,22 @@ impl Display {
         Picture::from_bgrx(width, height, &image.data)
     }
 
-    /// The app's window: the one that is to be seen and may be closed by a person.
+    /// The titles of all windows that are to be seen.
+    pub(super) fn titles(&self) -> Result<Vec<String>> {
+        Ok(self.windows()?.into_iter().map(|(_, title)| title).collect())
+    }
+
+    /// The app's own window.
     fn window(&self) -> Result<u32> {
+        let own = self.windows()?.into_iter().find(|(_, title)| title == TITLE);
+        own.map(|(window, _)| window).context("the app shows no window")
+    }
+
+    /// The windows that are to be seen and may be closed by a person, with their titles.
+    fn windows(&self) -> Result<Vec<(u32, String)>> {
         let (protocols, delete) = (self.atom("WM_PROTOCOLS")?, self.atom("WM_DELETE_WINDOW")?);
+        let title = self.atom("_NET_WM_NAME")?;
+        let mut found = Vec::new();
         for window in self.x11.query_tree(self.root)?.reply()?.children {
             // It may go away in between.
             let Ok(attributes) = self.x11.get_window_attributes(window)?.reply() else { continue };
@@ -91,10 +107,12 @@ impl Display {
                 property.value32().is_some_and(|mut atoms| atoms.any(|atom| atom == delete))
             });
             if attributes.map_state == MapState::VIEWABLE && understands {
-                return Ok(window);
+                let named = self.x11.get_property(false, window, title, AtomEnum::ANY, 0, 256)?.reply();
+                let named = named.map(|property| String::from_utf8_lossy(&property.value).into_owned());
+                found.push((window, named.unwrap_or_default()));
             }
         }
-        anyhow::bail!("the app shows no window")
+        Ok(found)
     }
 
     fn atom(&self, name: &str) -> Result<u32> {

@@ -1,7 +1,7 @@
 import type { TrackName } from '../words/track';
 
 /** The parts of the settings that something can lead to. */
-export type SettingsSection = 'server' | 'camera' | 'microphone' | 'quality';
+export type SettingsSection = 'server' | 'camera' | 'microphone' | 'quality' | 'storage';
 
 /** Which panels are open. */
 export class Screen {

@@ -182,6 +182,10 @@ phase: SessionPhase,
  */
 viewers: number | null, 
 /**
+ * Why this device cannot keep what waits, or soon cannot; none while there is room.
+ */
+storage: Problem | null, 
+/**
  * The picture's track.
  */
 video: Track | null, 
@@ -327,6 +331,14 @@ quality: Quality,
  */
 when_slow: WhenSlow, 
 /**
+ * How much of a session may wait on this device, in bytes.
+ */
+spool_bytes: number, 
+/**
+ * What is done when as much waits.
+ */
+when_full: WhenFull, 
+/**
  * Whether the preview is shown as in a mirror. What is sent never is.
  */
 mirrored: boolean, };
@@ -364,6 +376,14 @@ quality?: Quality,
  */
 when_slow?: WhenSlow, 
 /**
+ * How much of a session may wait on this device, in bytes, 1 MiB to 1 TiB; holds from the next session on.
+ */
+spool_bytes?: number, 
+/**
+ * What is done when as much waits; holds from the next session on.
+ */
+when_full?: WhenFull, 
+/**
  * Whether the preview is mirrored.
  */
 mirrored?: boolean, };
@@ -377,6 +397,11 @@ export type TokenChange = { "kind": "clear" } | { "kind": "set", "token": string
  * What gives way when the network carries less than the picture needs.
  */
 export type WhenSlow = "keep-quality" | "keep-up";
+
+/**
+ * What is done when as much of a session waits on this device as may.
+ */
+export type WhenFull = "stop" | "drop-oldest";
 
 /**
  * A quality, in figures.
@@ -501,7 +526,7 @@ retryable: boolean, };
 /**
  * The kinds of problem. The JSON form is snake case.
  */
-export type ProblemCode = "no_device" | "device_not_found" | "permission_denied" | "device_busy" | "device_unplugged" | "device_stalled" | "device_unsupported" | "device_failed" | "file_unusable" | "encoder_failed" | "nothing_to_capture" | "no_server" | "bad_address" | "bad_pairing_link" | "paired_by_link" | "bad_setting" | "name_unknown" | "unreachable" | "tls_failed" | "not_a_server" | "unauthorized" | "unsupported_version" | "server_storage" | "server_refused" | "device_storage" | "units_lost" | "settings_unusable" | "not_now" | "unsupported" | "internal";
+export type ProblemCode = "no_device" | "device_not_found" | "permission_denied" | "device_busy" | "device_unplugged" | "device_stalled" | "device_unsupported" | "device_failed" | "file_unusable" | "encoder_failed" | "nothing_to_capture" | "no_server" | "bad_address" | "bad_pairing_link" | "paired_by_link" | "bad_setting" | "name_unknown" | "unreachable" | "tls_failed" | "not_a_server" | "unauthorized" | "unsupported_version" | "server_storage" | "server_refused" | "device_storage" | "device_storage_low" | "units_lost" | "settings_unusable" | "not_now" | "unsupported" | "internal";
 
 /**
  * A session of an earlier run that its server does not have completely. It is sent while nothing is recorded.

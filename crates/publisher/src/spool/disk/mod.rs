@@ -42,6 +42,9 @@ pub(crate) use logs::{MemoryBytes, RecoveredTrack};
 pub(crate) use session::{Reopened, SessionFolder};
 pub use unfinished::{Listing, Unfinished, discard, unfinished, waiting_sessions};
 
+/// What a session may take on disk when nobody says otherwise: 4 GiB, over four hours at 2 Mbit/s.
+pub const DEFAULT_CAPACITY_BYTES: u64 = 4 << 30;
+
 /// Where a session's units wait, and how many.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {

@@ -14,7 +14,7 @@ use super::files::{Files, Folder, make_private_folder, private, sync_folder};
 use super::logs::{Logs, MemoryBytes, RecoveredTrack};
 use super::segments::{Kind, parse_name};
 use super::sync::Syncer;
-use super::{Settings, SpoolError, WhenFull};
+use super::{DEFAULT_CAPACITY_BYTES, Settings, SpoolError, WhenFull};
 use crate::address::ServerAddress;
 use crate::spool::Spool;
 use crate::track::Identity;
@@ -217,7 +217,7 @@ impl Settings {
     /// stops.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
-        let capacity_bytes = 4 * 1024 * 1024 * 1024;
+        let capacity_bytes = DEFAULT_CAPACITY_BYTES;
         Self { folder: folder.to_owned(), capacity_bytes, longest: None, when_full: WhenFull::Stop }
     }
 }

@@ -13,6 +13,12 @@ const DISK_FULL = problem(
   true,
 );
 
+const STORAGE_LOW = problem(
+  'device_storage_low',
+  'Four fifths of the room for recordings on this device are used. When it is full, the recording stops: get back to the network.',
+  true,
+);
+
 /** Each state that the screen has to be good at, by name. */
 export const SCENES: Record<string, Scene> = {
   ready: () => {},
@@ -38,6 +44,13 @@ export const SCENES: Record<string, Scene> = {
     advance(312_000);
     simulation.networkUp = false;
     advance(14_000);
+  },
+  'storage-low': (simulation, advance) => {
+    simulation.start();
+    advance(312_000);
+    simulation.networkUp = false;
+    advance(140_000);
+    simulation.keep(STORAGE_LOW);
   },
   'catching-up': (simulation, advance) => {
     simulation.start();

@@ -71,6 +71,8 @@ export class Simulation {
       microphone: { kind: 'auto' },
       quality: (PRESETS[2] as QualityPreset).quality,
       when_slow: 'keep-up',
+      spool_bytes: 4 * 2 ** 30,
+      when_full: 'stop',
       mirrored: true,
     },
     presets: PRESETS,
@@ -128,6 +130,7 @@ export class Simulation {
         started_unix_ms: Date.now(),
         elapsed_ms: 0,
         viewers: null,
+        storage: null,
       },
       phase: { kind: 'running' },
       video: new SimulatedTrack(7 * this.takes, quality.fps, quality.video_bitrate_bps, 0.11, refusal),
@@ -151,6 +154,11 @@ export class Simulation {
     this.take.phase = { kind: 'incomplete', problem: because };
     this.take.video.giveUp();
     this.take.audio.giveUp();
+  }
+
+  /** What this device says of the room for what waits. */
+  keep(storage: Problem | null): void {
+    if (this.take) this.take.view = { ...this.take.view, storage };
   }
 
   reconnect(): void {
