@@ -14,7 +14,7 @@ const GOP: Duration = Duration::from_millis(2_200);
 /// A lag that never falls below this over a whole GOP stands: the path carries less than is made.
 const STANDING_LAG: Duration = Duration::from_millis(100);
 /// A lag that no IDR picture explains.
-const GROSS_LAG: Duration = Duration::from_millis(700);
+const GROSS_LAG: Duration = Duration::from_millis(500);
 /// Sound that is late by more, over a whole GOP, is in the picture's way.
 const STANDING_AUDIO_DELAY: Duration = Duration::from_millis(200);
 /// What arrived is judged over this time.
@@ -29,6 +29,9 @@ const DRAIN: Duration = Duration::from_secs(4);
 const DRAIN_SHARE: f64 = 0.4;
 /// After a step down the next one waits until the encoder and the path have answered.
 const SETTLE: Duration = Duration::from_millis(1_500);
+/// On a connection's first step nothing has to be answered yet, and it must be soon: a picture that began with twice
+/// what the path carries stays late for seconds by what it lagged until then.
+const FIRST_SETTLE: Duration = Duration::from_millis(1_000);
 
 /// The bit rate climbs by this share of the full one in a second,
 const CLIMB: f64 = 0.10;
@@ -48,7 +51,8 @@ const CALM_AFTER: Duration = Duration::from_secs(2);
 /// How long it pauses, at first and at most.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
-/// Sound that is late by more than this at the lowest bit rate makes the picture pause.
+/// A picture or a sound that is late by more than this at the lowest bit rate makes the picture pause.
+const PAUSING_LAG: Duration = Duration::from_millis(700);
 const PAUSING_AUDIO_DELAY: Duration = Duration::from_millis(400);
 /// When the sound stays late without the picture, others fill the path; for so long its delay is not held against the
 /// picture.
@@ -148,7 +152,7 @@ impl Controller {
             // A machine that was held still for longer knows nothing of that time.
             Some(at) => now.saturating_sub(at).min(2 * READ_EVERY),
             None => {
-                self.settled_at = now + SETTLE;
+                self.settled_at = now + FIRST_SETTLE;
                 Duration::ZERO
             }
         };
@@ -248,8 +252,8 @@ impl Controller {
             || self.bitrate_bps <= f64::from(self.settings.floor_bps());
         let audio_is_late = now >= self.pause.exonerated_until && reading.audio_delay > PAUSING_AUDIO_DELAY;
         // In `keep-quality` the live lane starts anew by itself, and again and again.
-        let lags =
-            self.settings.when_slow == WhenSlow::KeepUp && reading.live_lag.is_none_or(|lag| lag > GROSS_LAG);
+        let lags = self.settings.when_slow == WhenSlow::KeepUp
+            && reading.live_lag.is_none_or(|lag| lag > PAUSING_LAG);
         self.pause.judge(now, is_lowest && (audio_is_late || lags), reading.audio_delay)
     }
 }

@@ -215,3 +215,13 @@ proptest! {
         prop_assert!(lag_p95(settled) < 1.0, "{} s late", lag_p95(settled));
     }
 }
+
+#[test]
+fn a_picture_that_begins_with_too_much_is_soon_less_late() {
+    for latency_ms in [5, 40, 150] {
+        let samples = play(WhenSlow::KeepUp, latency_ms, &[(20, f64::from(FULL_BPS) / 2.0)]);
+        let lags: Vec<f64> =
+            samples.iter().filter_map(|sample| sample.live_lag).map(|lag| lag.as_secs_f64()).collect();
+        assert!(most(&lags) < 1.5, "{} s late at {latency_ms} ms", most(&lags));
+    }
+}

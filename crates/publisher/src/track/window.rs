@@ -278,51 +278,96 @@ mod tests {
         }
     }
 
-    /// Sends as much as the window allows for so long. Returns the arrived bytes a second and the longest queue after
-    /// the first ten seconds.
-    fn fill(bytes_per_second: u64, seconds: u64) -> (f64, Duration) {
+    /// What came of filling a path, after the first ten seconds.
+    struct Filled {
+        /// Old units' bytes a second.
+        old: f64,
+        /// New units' bytes a second.
+        new: f64,
+        /// The longest queue on the path.
+        queue: Duration,
+        /// The longest time that a new unit waited for the window.
+        wait: Duration,
+    }
+
+    const SHARED_BYTES: usize = 8_000;
+    const UNIT_MS: u64 = 33;
+
+    /// Sends new units of so many bytes a second for so long, and of old ones what the window allows besides.
+    fn fill(bytes_per_second: u64, new_bytes_per_second: u64, seconds: u64) -> Filled {
         let mut window = Window::new(LARGEST_BYTES, None);
         let mut path = Path { bytes_per_second, free_at: Duration::ZERO, pongs: VecDeque::new() };
-        let (mut longest, mut arrived_before) = (Duration::ZERO, 0);
+        let mut waiting = VecDeque::new();
+        let (mut old_bytes, mut new_bytes) = (0, 0);
+        let (mut queue, mut wait) = (Duration::ZERO, Duration::ZERO);
         for step in 0..seconds * 1_000 {
             let now = Duration::from_millis(step);
+            if new_bytes_per_second > 0 && step.is_multiple_of(UNIT_MS) {
+                waiting.push_back((now, (new_bytes_per_second * UNIT_MS / 1_000) as usize));
+            }
             while path.pongs.front().is_some_and(|(at, _)| *at <= now) {
                 let (at, number) = path.pongs.pop_front().unwrap();
                 window.pong(at, number).unwrap();
             }
+            let is_settled = step > 10_000;
             loop {
                 if window.wants_mark() {
                     let number = window.mark(now);
                     path.pongs.push_back((path.free_at.max(now) + LATENCY, number));
                     continue;
                 }
-                let bytes = window.backfill_message_bytes().min(8_000);
-                if !window.has_room_for_backfill(bytes) {
-                    break;
-                }
+                let bytes = match waiting.front() {
+                    Some(&(made_at, bytes)) if window.has_room_for_live() => {
+                        waiting.pop_front();
+                        new_bytes += if is_settled { bytes } else { 0 };
+                        wait = wait.max(if is_settled { now - made_at } else { Duration::ZERO });
+                        bytes
+                    }
+                    Some(_) => break,
+                    None => {
+                        let bytes = window.backfill_message_bytes().min(SHARED_BYTES);
+                        if !window.has_room_for_backfill(bytes) {
+                            break;
+                        }
+                        old_bytes += if is_settled { bytes } else { 0 };
+                        bytes
+                    }
+                };
                 window.wrote(bytes);
                 path.send(now, bytes);
             }
-            if step == 10_000 {
-                arrived_before = window.arrived_bytes;
-            }
-            if step > 10_000 {
-                longest = longest.max(path.free_at.saturating_sub(now));
+            if is_settled {
+                queue = queue.max(path.free_at.saturating_sub(now));
             }
         }
-        ((window.arrived_bytes - arrived_before) as f64 / (seconds - 10) as f64, longest)
+        let per_second = |bytes: usize| bytes as f64 / (seconds - 10) as f64;
+        Filled { old: per_second(old_bytes), new: per_second(new_bytes), queue, wait }
     }
 
     #[test]
     fn a_path_is_filled_and_its_queue_stays_short() {
         for bytes_per_second in [60_000, 125_000, 500_000, 2_500_000, 12_500_000] {
-            let (carried, longest) = fill(bytes_per_second, 300);
-            let share = carried / bytes_per_second as f64;
+            let Filled { old, queue, .. } = fill(bytes_per_second, 0, 300);
+            let share = old / bytes_per_second as f64;
             assert!(share > 0.9, "{share:.2} of {bytes_per_second} bytes a second are used");
             let smallest = Duration::from_secs_f64(SMALLEST_BYTES as f64 / bytes_per_second as f64);
+            assert!(queue <= (3 * TARGET).max(smallest), "{queue:?} at {bytes_per_second} bytes a second");
+        }
+    }
+
+    #[test]
+    fn a_backlog_has_what_new_units_leave_and_does_not_delay_them() {
+        for (bytes_per_second, new_bytes_per_second) in
+            [(375_000, 250_000), (1_000_000, 250_000), (5_000_000, 250_000), (1_000_000, 800_000)]
+        {
+            let path = format!("{bytes_per_second} bytes a second, {new_bytes_per_second} of them new");
+            let Filled { old, new, queue, wait } = fill(bytes_per_second, new_bytes_per_second, 300);
+            let share = old / (bytes_per_second as f64 - new);
+            assert!(share > 0.9, "{share:.2} of the rest of {path} is used");
+            assert!(new > 0.95 * new_bytes_per_second as f64, "{new:.0} of {path} came through");
             assert!(
-                longest <= (3 * TARGET).max(smallest),
-                "{longest:?} at {bytes_per_second} bytes a second"
+                queue <= 4 * TARGET && wait <= TARGET,
+                "{queue:?} of queue, {wait:?} of waiting at {path}"
             );
         }
     }

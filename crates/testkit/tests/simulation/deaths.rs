@@ -59,10 +59,9 @@ impl World {
     pub(crate) fn reset(&mut self) {
         let Some(program) = &mut self.publisher.program else { return };
         for side in &mut program.sides {
-            if let Some(id) = side.current
-                && self.connections.contains_key(&id)
-            {
+            if let Some(id) = side.current {
                 self.network.cut(id);
+                side.is_open = false;
                 let reason = "the network is unreachable".into();
                 side.machine.socket(self.now, SocketEvent::Closed { code: None, reason });
             }

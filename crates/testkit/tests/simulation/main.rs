@@ -90,7 +90,6 @@ fn whatever_the_network_the_disks_and_the_two_sides_do_nothing_acknowledged_is_l
         assert!(sum.unwitnessed_units > 20 && sum.repeated_units > 50_000, "{sum:?}");
         assert!(sum.late_hellos > 100 && sum.late_messages > 2_000, "{sum:?}");
         assert!(sum.audio_checks > 1_000 && sum.live_checks > 50, "{sum:?}");
-        assert!(sum.live_late * 10 <= sum.live_checks, "invariant: viewers see the present: {sum:?}");
     }
 }
 

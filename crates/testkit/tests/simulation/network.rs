@@ -24,7 +24,11 @@ const LONGEST_RETRY: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone)]
 pub(crate) enum Up {
     Text(String),
-    Binary(Bytes),
+    /// A binary message, or a piece of one: whether it ends with this.
+    Binary {
+        bytes: Bytes,
+        is_last: bool,
+    },
     Ping(u32),
     /// The publisher has closed.
     Gone,
@@ -143,11 +147,6 @@ impl Network {
     /// What is to happen and when, since it was asked last.
     pub(crate) fn take_due(&mut self) -> std::vec::Drain<'_, (Duration, Happening)> {
         self.due.drain(..)
-    }
-
-    /// Whether there is such a connection.
-    pub(crate) fn is_open(&self, id: u64) -> bool {
-        self.streams.contains_key(&id)
     }
 
     /// Whether the connection's system takes another message.

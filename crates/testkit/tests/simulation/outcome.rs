@@ -18,7 +18,6 @@ pub(crate) struct Outcome {
     pub(crate) late_messages: u64,
     pub(crate) audio_checks: u64,
     pub(crate) live_checks: u64,
-    pub(crate) live_late: u64,
 }
 
 impl Outcome {
@@ -37,6 +36,5 @@ impl Outcome {
         self.late_messages += other.late_messages;
         self.audio_checks += other.audio_checks;
         self.live_checks += other.live_checks;
-        self.live_late += other.live_late;
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Side {
     pub(crate) machine: TrackMachine,
     /// The connection that it has, or tries to have.
     pub(crate) current: Option<u64>,
+    /// Its system takes that connection for open, whatever has become of the other end.
+    pub(crate) is_open: bool,
 }
 
 /// A program that runs.
@@ -75,7 +77,7 @@ impl Publisher {
             }
             let spool = spool.spool(track).unwrap();
             let machine = TrackMachine::new(track, identity.clone(), pace, spool, rng.u64(..));
-            Side { machine, current: None }
+            Side { machine, current: None, is_open: false }
         };
         let sides = Track::ALL.map(side);
         let program = Some(Program { spool, sides });
@@ -144,7 +146,8 @@ impl Publisher {
         let pace = |track| scenario.pace(track);
         let (spool, machines) =
             SimulatedSpool::recover(&self.folder, &self.identity, pace, rng.u64(..)).unwrap();
-        let mut sides = machines.into_iter().map(|(_, machine)| Side { machine, current: None });
+        let mut sides =
+            machines.into_iter().map(|(_, machine)| Side { machine, current: None, is_open: false });
         let sides = [sides.next().unwrap(), sides.next().unwrap()];
         // What the dead program wrote is made durable before anything is made of it, by a disk that does.
         let synced = self.synced.iter_mut().filter(|_| !self.disk_fails);

@@ -75,17 +75,20 @@ impl Scenario {
     /// Nothing happens but one outage, on a path that carries enough: what viewers see after it is promised.
     fn only_return(&mut self, rng: &mut Rng) {
         let start = between(rng, Duration::from_secs(1), Duration::from_secs(3));
-        let end = start + spread_ms(rng, 6_000, 15_000);
+        let is_known = rng.bool();
+        // What nobody tells the publisher of it notices after 5 s.
+        let end = start + spread_ms(rng, if is_known { 50 } else { 6_000 }, 15_000);
         let rate = self.needed_bytes_per_second() * rng.u64(15..20) / 10 + 1;
         self.length = end + Duration::from_secs(5);
         self.quiet_from = Duration::from_secs(60);
-        self.weather.outages = vec![Outage { start, end, is_known: false }];
+        self.weather.outages = vec![Outage { start, end, is_known }];
         self.weather.rates = vec![(Duration::ZERO, rate)];
         self.weather.latency = spread_ms(rng, 5, 200);
         self.weather.queue_bytes = spread(rng, 200_000, 2_000_000);
         (self.device_trouble, self.server_full, self.server_is_slow) = (None, None, false);
         (self.server_crashes, self.publisher_crashes) = (Vec::new(), Vec::new());
         self.in_flight_bytes = None;
+        (self.capacity_bytes, self.memory_bytes) = (1 << 30, 64 << 20);
     }
 
     fn draw_any(rng: &mut Rng) -> Self {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use fastrand::Rng;
 use ingest_server::ingest::{ConnectionId, TrackIngest, TrackSettings, Transmit};
 use media::part::PartLimits;
@@ -11,7 +12,7 @@ use protocol::codec::{CodecParameters, Params};
 use protocol::control::{EventKind, Limits, PublisherMessage, ServerMessage};
 use protocol::error::ErrorCode;
 use protocol::limits::{MAX_MESSAGE_BYTES, MAX_UNIT_BYTES};
-use publisher::track::{Command, ConnectFailure, Message, SocketEvent, Tell};
+use publisher::track::{Command, ConnectFailure, Frame, Message, SocketEvent, Tell};
 use testkit::units::params;
 
 use crate::checks::Watch;
@@ -60,6 +61,8 @@ pub(crate) struct Connection {
     /// The server has not closed it, and was not told that it is closed.
     pub(crate) server_open: bool,
     pub(crate) greeted: bool,
+    /// Of a message that is not whole yet.
+    pieces: BytesMut,
 }
 
 /// A session in the simulated world.
@@ -277,8 +280,9 @@ impl World {
         let id = self.next_connection;
         self.next_connection += 1;
         let Some(side) = self.publisher.side(track) else { return };
-        side.current = Some(id);
-        self.connections.insert(id, Connection { track, server_open: true, greeted: false });
+        (side.current, side.is_open) = (Some(id), false);
+        self.connections
+            .insert(id, Connection { track, server_open: true, greeted: false, pieces: BytesMut::new() });
         if self.network.weather.outage_at(self.now).is_some_and(|outage| outage.is_known) {
             let failure = ConnectFailure::NoNetwork("the network is unreachable".into());
             self.at(self.now, Event::Down(id, SocketEvent::ConnectFailed(failure)));
@@ -306,6 +310,7 @@ impl World {
         };
         if is_up {
             self.network.open(id);
+            side.is_open = true;
             side.machine.socket(now, SocketEvent::Opened);
             self.watch.opened_at = now;
         } else {
@@ -319,6 +324,7 @@ impl World {
     fn tell_publisher(&mut self, id: u64, event: SocketEvent) {
         let now = self.now;
         if let Some((_, side)) = self.publisher.owner(id) {
+            side.is_open &= !matches!(event, SocketEvent::Closed { .. });
             side.machine.socket(now, event);
             self.is_fatal();
         }
@@ -357,10 +363,14 @@ impl World {
                 self.outcome.late_hellos += u64::from(!is_current);
             }
             Up::Text(text) => ingest.text(self.now, server_id, &text),
-            Up::Binary(message) => {
-                ingest.binary(self.now, server_id, message.clone());
-                self.outcome.late_messages += u64::from(!is_current);
-                self.units_arrived(track, is_current, message);
+            Up::Binary { bytes, is_last } => {
+                connection.pieces.extend_from_slice(&bytes);
+                if is_last {
+                    let message = connection.pieces.split().freeze();
+                    ingest.binary(self.now, server_id, message.clone());
+                    self.outcome.late_messages += u64::from(!is_current);
+                    self.units_arrived(track, is_current, message);
+                }
             }
             Up::Ping(number) => {
                 ingest.heard(self.now, server_id);
@@ -407,8 +417,19 @@ impl World {
         }
     }
 
+    /// As the driver does: the picture makes room for the sound.
+    fn compare_delays(&mut self) {
+        let now = self.now;
+        let Some(sound) = self.publisher.side(Track::Audio) else { return };
+        let delay = sound.machine.delay(now);
+        if let Some(picture) = self.publisher.side(Track::Video) {
+            picture.machine.audio_is_late(now, delay);
+        }
+    }
+
     fn drain_publisher(&mut self) -> bool {
         let mut moved = false;
+        self.compare_delays();
         for track in Track::ALL {
             while let Some(command) = self.publisher.side(track).and_then(|side| side.machine.poll_command())
             {
@@ -434,13 +455,16 @@ impl World {
             while let Some(side) = self.publisher.side(track)
                 && let Some(id) = side.current
                 && self.network.has_room(id)
-                && let Some(message) = side.machine.poll_message(self.now)
+                && let Some(frame) = side.machine.poll_frame(self.now)
             {
                 moved = true;
-                let (bytes, up) = match message {
-                    Message::Text(text) => (text.len(), Up::Text(text)),
-                    Message::Binary(bytes) => (bytes.len(), Up::Binary(bytes)),
-                    Message::Ping(number) => {
+                let (bytes, up) = match frame {
+                    Frame::Whole(Message::Text(text)) => (text.len(), Up::Text(text)),
+                    Frame::Whole(Message::Binary(bytes)) => {
+                        (bytes.len(), Up::Binary { bytes, is_last: true })
+                    }
+                    Frame::Piece { bytes, is_last, .. } => (bytes.len(), Up::Binary { bytes, is_last }),
+                    Frame::Whole(Message::Ping(number)) => {
                         if self.fault == Fault::HidesQueues {
                             self.down(id, SocketEvent::Pong(number));
                         }
