@@ -35,19 +35,26 @@ pub struct Answer {
 pub struct Endpoint {
     base: String,
     token: Option<String>,
+    session: Option<String>,
 }
 
 impl Endpoint {
     /// The server at this address.
     #[must_use]
     pub fn new(address: SocketAddr) -> Self {
-        Self { base: format!("http://{address}"), token: None }
+        Self { base: format!("http://{address}"), token: None, session: None }
     }
 
     /// The same, with an access token.
     #[must_use]
     pub fn with_token(self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self }
+    }
+
+    /// The same, for a publisher that names its session: an id, and the key that proves whose it is.
+    #[must_use]
+    pub fn with_session(self, session: &str) -> Self {
+        Self { session: Some(session.to_owned()), ..self }
     }
 
     /// Sends a request with a body of this type.
@@ -67,6 +74,9 @@ impl Endpoint {
         }
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
+        }
+        if let Some(session) = &self.session {
+            request = request.header("longtake-session", session);
         }
         let request = request.body(body.into())?;
         let asked = tokio::task::spawn_blocking(move || {

@@ -10,6 +10,7 @@ use subtle::ConstantTimeEq as _;
 
 pub use grant::Grant;
 pub use token::TokenKey;
+pub(crate) use token::token_id;
 
 use token::TokenError;
 

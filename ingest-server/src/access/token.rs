@@ -3,9 +3,10 @@
 use std::fmt;
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
-use protocol::RoomName;
-use protocol::room::{Role, ViewerId};
+use protocol::room::{Role, TokenId, ViewerId};
+use protocol::{Hex, RoomName};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::Grant;
 
@@ -26,6 +27,15 @@ pub(super) enum TokenError {
     Wrong,
     /// It was right once.
     Ended,
+}
+
+/// What a token is banned by.
+pub(crate) fn token_id(token: &str) -> TokenId {
+    // A signature's last character has bits that mean nothing; what it signs has none.
+    let signed = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
+    let mut id = [0; 16];
+    id.copy_from_slice(&Sha256::digest(signed)[..16]);
+    Hex(id)
 }
 
 #[derive(Debug, Serialize, Deserialize)]

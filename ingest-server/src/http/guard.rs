@@ -87,7 +87,7 @@ fn preflight() -> Response {
         (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, PUT, PATCH, DELETE"),
         (
             header::ACCESS_CONTROL_ALLOW_HEADERS,
-            "authorization, content-type, range, if-range, if-match, if-none-match",
+            "authorization, content-type, range, if-range, if-match, if-none-match, longtake-session",
         ),
         (header::ACCESS_CONTROL_MAX_AGE, "600"),
     ];

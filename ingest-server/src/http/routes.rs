@@ -84,7 +84,7 @@ pub(super) fn all() -> Vec<Route> {
         route("OPTIONS", "/whep/{target}", Token, "WHEP: what may be posted", options(peer_connection::options)).answers(204, "Accept-Post tells"),
         route("PATCH", "/whep/sessions/{id}", View, "WHEP: candidates that come later", patch(peer_connection::whep)).answers(204, "They are taken"),
         route("DELETE", "/whep/sessions/{id}", View, "WHEP: stops watching", delete(peer_connection::whep)).answers(200, "It has stopped"),
-        route("POST", "/whip/{room}", Publish, "WHIP (RFC 9725): publishes to a room; SDP offer in, answer out", post(whip::post)).query(&[("name", "what lists call the publisher")]).media(201, "application/sdp"),
+        route("POST", "/whip/{room}", Publish, "WHIP (RFC 9725): publishes to a room; SDP offer in, answer out", post(whip::post)).query(&[("name", "what lists call the publisher")]).header(&[("Longtake-Session", "a UUID and 32 random hexadecimal digits, drawn by the publisher: names a session to begin, or to go on with after a lost connection")]).media(201, "application/sdp"),
         route("OPTIONS", "/whip/{room}", Token, "WHIP: what may be posted", options(peer_connection::options)).answers(204, "Accept-Post tells"),
         route("PATCH", "/whip/sessions/{id}", Publish, "WHIP: candidates that come later", patch(peer_connection::whip)).answers(204, "They are taken"),
         route("DELETE", "/whip/sessions/{id}", Publish, "WHIP: stops publishing", delete(peer_connection::whip)).answers(200, "It has stopped"),
@@ -115,6 +115,11 @@ impl Route {
 
     fn takes(mut self, schema: &'static str) -> Self {
         self.operation.body = Some(schema);
+        self
+    }
+
+    const fn header(mut self, header: &'static [(&'static str, &'static str)]) -> Self {
+        self.operation.header = header;
         self
     }
 

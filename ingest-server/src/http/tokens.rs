@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::body::JsonBody;
 use super::error::HttpError;
 use super::{Services, internal};
-use crate::access::Grant;
+use crate::access::{Grant, token_id};
 use crate::database::AuditPage;
 
 const DEFAULT_LIMIT: u32 = 100;
@@ -32,7 +32,7 @@ pub(super) async fn issue(
         .rooms
         .record(&grant, AuditAction::TokenIssued, request.room.as_ref(), target, Vec::new())
         .await?;
-    Ok((StatusCode::CREATED, Json(IssuedToken { token, name, ends_unix_ms })))
+    Ok((StatusCode::CREATED, Json(IssuedToken { id: token_id(&token), token, name, ends_unix_ms })))
 }
 
 #[derive(Debug, Deserialize)]

@@ -111,8 +111,12 @@ fn samples() -> Vec<(&'static str, Vec<Value>)> {
     };
     let mut requests = vec![token(Role::View, Some(rooms.room.clone()))];
     requests.extend(Role::ALL.map(|role| token(role, None)));
-    let issued =
-        IssuedToken { token: "eyJ0…".to_owned(), name: "Anna".to_owned(), ends_unix_ms: rooms.unix_ms };
+    let issued = IssuedToken {
+        token: "eyJ0…".to_owned(),
+        id: Hex([7; 16]),
+        name: "Anna".to_owned(),
+        ends_unix_ms: rooms.unix_ms,
+    };
     vec![
         ("ErrorBody", to_values(errors)),
         ("Health", to_values([Health::ok(env!("CARGO_PKG_VERSION"))])),
@@ -231,6 +235,7 @@ impl RoomSamples {
             viewer: self.viewer.clone(),
             alias: alias.map(str::to_owned),
             watches: true,
+            token: alias.map(|_| Hex([7; 16])),
         };
         vec![viewer(Some("Anna")), viewer(None)]
     }

@@ -93,9 +93,14 @@ export class Server {
     return this.negotiate(`/whep/${session}`, offer);
   }
 
-  /** Offers to publish to a room (WHIP), by a name that viewers see. */
-  whip(room: string, name: string, offer: string): Promise<SdpAnswer> {
-    return this.negotiate(`/whip/${encodeURIComponent(room)}?name=${encodeURIComponent(name)}`, offer);
+  /**
+   * Offers to publish to a room (WHIP), by a name that viewers see.
+   *
+   * @param session what a new publication is to be called, or an earlier one to go on with: see `Longtake-Session` in docs/watching.md.
+   */
+  whip(room: string, name: string, session: string, offer: string): Promise<SdpAnswer> {
+    const path = `/whip/${encodeURIComponent(room)}?name=${encodeURIComponent(name)}`;
+    return this.negotiate(path, offer, { 'longtake-session': session });
   }
 
   /** Ends what an SDP answer began; also while the page goes away. Nobody waits for it, and a session that is gone is as good. */
@@ -133,10 +138,10 @@ export class Server {
     return token === null ? {} : { authorization: `Bearer ${token}` };
   }
 
-  private async negotiate(path: string, offer: string): Promise<SdpAnswer> {
+  private async negotiate(path: string, offer: string, headers: Record<string, string> = {}): Promise<SdpAnswer> {
     const answer = await this.send(path, {
       method: 'POST',
-      headers: { ...this.headers(), 'content-type': 'application/sdp' },
+      headers: { ...this.headers(), ...headers, 'content-type': 'application/sdp' },
       body: offer,
     });
     const location = new URL(answer.headers.get('location') ?? '', answer.url || globalThis.location.href).href;
