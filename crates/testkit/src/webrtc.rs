@@ -212,6 +212,12 @@ impl Peer {
         Box::pin(Self::open(endpoint, &format!("/whip/{room}"), false)).await
     }
 
+    /// Its own address.
+    #[must_use]
+    pub const fn local_address(&self) -> SocketAddr {
+        self.address
+    }
+
     async fn open(endpoint: &Endpoint, path: &str, receives: bool) -> Result<Self> {
         let offer = Offer::new(receives).await?;
         let answer = endpoint.offer(path, &offer.text).await?;

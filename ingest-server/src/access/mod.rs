@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 pub use grant::Grant;
+pub(crate) use grant::barred;
 pub use token::TokenKey;
 pub(crate) use token::token_id;
 

@@ -75,7 +75,7 @@ fn grant(services: &Services, request: &Request) -> Result<Grant, ErrorBody> {
     };
     let grant = services.access.grant(credentials, services.ingest.clock.unix_ms())?;
     services.rooms.check_ban(&grant)?;
-    Ok(grant)
+    services.rooms.check_token(grant)
 }
 
 fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {

@@ -11,7 +11,7 @@ use protocol::api::{Session, SessionStatus};
 use protocol::certificate::{PublicKey, Signed};
 use protocol::control::Hello;
 use protocol::error::{ErrorBody, ErrorCode};
-use protocol::room::RoomSession;
+use protocol::room::{RoomSession, TokenId};
 use protocol::{ResumeKey, RoomName, SessionId, Track};
 use sha2::{Digest as _, Sha256};
 use signing::SigningKey;
@@ -135,6 +135,17 @@ impl Sessions {
             sessions.sort_by_key(|(_, view)| (view.started_unix_ms, view.id));
         }
         rooms
+    }
+
+    /// Closes the connections of publishers who came by this token, in one room or in all.
+    pub(crate) fn send_away(&self, token: TokenId, room: Option<&RoomName>, why: &ErrorBody) {
+        let all: Vec<Arc<LiveSession>> = self.live().values().cloned().collect();
+        let is_meant = |session: &Arc<LiveSession>| {
+            session.publisher_token() == Some(token) && room.is_none_or(|room| session.info.room == *room)
+        };
+        for session in all.into_iter().filter(is_meant) {
+            session.send_away(why);
+        }
     }
 
     /// Changes when a session comes, changes its status or connections, or goes.

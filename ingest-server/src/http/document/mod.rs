@@ -153,6 +153,7 @@ fn place(name: &str) -> &'static str {
         "room" => "a room's name",
         "viewer" => "a viewer's id",
         "number" => "a chat message's number",
+        "token" => "a token's id, which is no secret",
         "target" => "a session's id, or a room's name",
         "track" => "video or audio",
         "name" => "a file's name",

@@ -7,6 +7,7 @@ import type {
   SessionId,
   SessionList,
   TokenRequest,
+  ViewerList,
 } from '../protocol/types';
 
 /** Why the server did not do what it was asked: its own words, or ours when it said nothing. */
@@ -82,6 +83,22 @@ export class Server {
 
   async banViewer(room: string, viewer: string): Promise<void> {
     await this.ask('POST', `${roomPath(room)}/viewers/${encodeURIComponent(viewer)}/ban`);
+  }
+
+  /** Ends a session, and keeps the token of its publisher out of the room. */
+  async banPublisher(session: SessionId): Promise<void> {
+    await this.ask('POST', `${sessionPath(session)}/ban`);
+  }
+
+  /** The id of the token by which a viewer came to a room; null for one who has left, or came by the server's own token. */
+  async tokenOf(room: string, viewer: string): Promise<string | null> {
+    const { viewers } = await this.json<ViewerList>('GET', `${roomPath(room)}/viewers`);
+    return viewers.find((one) => one.viewer === viewer)?.token ?? null;
+  }
+
+  /** Keeps a token out of a room, with everybody who came by it. */
+  async banToken(room: string, token: string): Promise<void> {
+    await this.ask('POST', `${roomPath(room)}/tokens/${encodeURIComponent(token)}/ban`);
   }
 
   async deleteMessage(room: string, number: number): Promise<void> {
