@@ -209,6 +209,9 @@ async fn a_session_is_its_publishers_alone_and_ends_when_that_says_so() {
         let answer = answer.unwrap();
         assert!(answer.status >= 400 && answer.body.contains(code), "{code}: {answer:?}");
     }
+    // The connection's own end says nothing of the session's; the word that does comes behind it.
+    publisher.close().await.unwrap();
+    assert_eq!(server.session(session.id).await.status, SessionStatus::Active);
     assert_eq!(publisher.delete(&mine).await.unwrap(), 200);
     server.session_when(session.id, |state| state.status == SessionStatus::Completed).await;
     let answer = mine.offer("/whip/studio", &offer.text).await.unwrap();

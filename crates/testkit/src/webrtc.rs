@@ -358,6 +358,16 @@ impl Peer {
         Ok(writer.request_keyframe(None, str0m::media::KeyframeRequestKind::Pli)?)
     }
 
+    /// Closes the connection itself, as a browser does beside its word by HTTP.
+    ///
+    /// # Errors
+    /// When the connection is broken already.
+    pub async fn close(&mut self) -> Result<()> {
+        self.rtc.close()?;
+        while self.settle().await?.is_some_and(|news| news != News::Closed) {}
+        Ok(())
+    }
+
     /// Ends the connection by HTTP, as WHEP and WHIP want it.
     ///
     /// # Errors

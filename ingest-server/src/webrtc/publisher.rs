@@ -17,17 +17,17 @@ use protocol::{Interruption, InterruptionReason, PROTOCOL_VERSION, RoomName, Tra
 use signing::SigningKey;
 use str0m::Event;
 use str0m::media::{KeyframeRequestKind, MediaData};
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout};
 
 use super::intake::{AudioIntake, IntakeError, Taken, VideoIntake};
 use super::negotiation::Line;
-use super::peer::Peer;
+use super::peer::{Peer, PeerEnd};
 use super::resources::{Held, Over};
 use super::take::{Claim, Take};
 use super::timeline::{Report, Timeline};
 use crate::access::Grant;
-use crate::ingest::Transmit;
 use crate::ingest::feed::{Feed, IngestContext};
+use crate::ingest::{TrackIngest, Transmit};
 use crate::log;
 
 /// There is an IDR picture at least this often, if the publisher heeds requests: viewers join at one, and segments begin with one.
@@ -41,6 +41,8 @@ const MAX_EVENTS: u32 = 1_000;
 const BUDGET_INTERVAL: Duration = Duration::from_millis(20);
 /// How long the end of a session may take to become durable.
 const FINISH_PATIENCE: Duration = Duration::from_secs(8);
+/// How long the word that a session has ended may come behind the end of its connection.
+const GOODBYE_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a publisher that sends pictures may leave out the parameter sets that decode them.
 const PARAMETERS_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -88,8 +90,15 @@ impl Publisher {
             wants_key: false,
             without_parameters: None,
         };
-        let ending = recording.receive(&mut peer, &mut held, video, audio).await;
+        let mut ending = recording.receive(&mut peer, &mut held, video, audio).await;
         peer.close(context.clock.instant_now()).await;
+        if recording.take.may_be_resumed && matches!(ending, Ending::Goodbye) {
+            // A browser closes the connection and sends its DELETE at the same time; only that ends the session.
+            recording.flush();
+            if let Ok(over) = timeout(GOODBYE_PATIENCE, held.over()).await {
+                ending = Ending::Over(over);
+            }
+        }
         if recording.take.may_be_resumed && ending.may_come_back() {
             recording.leave().await;
         } else {
@@ -103,6 +112,8 @@ impl Publisher {
 enum Ending {
     /// The connection is gone.
     Gone(&'static str),
+    /// The peer has closed it.
+    Goodbye,
     /// Somebody has ended it.
     Over(Over),
     /// The track takes no more.
@@ -113,7 +124,7 @@ impl Ending {
     /// Whether the publisher may still come back: nobody has said that it is over.
     fn may_come_back(&self) -> bool {
         match self {
-            Self::Gone(_) | Self::Over(Over::Stopping) => true,
+            Self::Gone(_) | Self::Goodbye | Self::Over(Over::Stopping) => true,
             Self::Over(Over::Left | Over::Unwelcome) => false,
             // Most often it is back already, by a newer connection.
             Self::Refused(error) => error.retryable || error.code == ErrorCode::Superseded,
@@ -123,6 +134,7 @@ impl Ending {
     fn why(&self) -> &str {
         match self {
             Self::Gone(why) => why,
+            Self::Goodbye => PeerEnd::Left.why(),
             Self::Over(over) => over.why(),
             Self::Refused(error) => &error.message,
         }
@@ -186,7 +198,7 @@ impl<'a> Recording<'a> {
             }
             peer.send().await;
             if let Some(end) = peer.end() {
-                return Ending::Gone(end.why());
+                return if end == PeerEnd::Left { Ending::Goodbye } else { Ending::Gone(end.why()) };
             }
             timer.as_mut().reset(self.due(peer.due()).into());
             tokio::select! {
@@ -428,6 +440,14 @@ impl<'a> Recording<'a> {
         self.detach().await;
     }
 
+    /// Gives what has arrived to the recorder.
+    fn flush(&mut self) {
+        for feed in self.lanes.iter_mut().filter_map(|lane| lane.feed.as_mut()) {
+            feed.with(TrackIngest::flush);
+            feed.pass_on();
+        }
+    }
+
     async fn detach(&mut self) {
         for lane in &mut self.lanes {
             if let Some(feed) = &mut lane.feed {
@@ -443,7 +463,9 @@ impl<'a> Recording<'a> {
             let counters = feed.attached.session.ingest(track).counters();
             match ending {
                 Ending::Refused(error) => log::refused(Some(session), track, error),
-                Ending::Gone(_) | Ending::Over(_) => log::gone(session, track, counters, ending.why()),
+                Ending::Gone(_) | Ending::Goodbye | Ending::Over(_) => {
+                    log::gone(session, track, counters, ending.why())
+                }
             }
         }
         if self.lanes.iter().all(|lane| lane.feed.is_none()) {

@@ -59,8 +59,9 @@ export class SdpResource {
 
   close(): void {
     if (this.ended) return;
-    this.end();
+    // Before the connection is gone: the server waits for this word, and not for long.
     this.hangUp();
+    this.end();
   }
 
   private end(): void {
