@@ -240,6 +240,7 @@ mod tests {
             ..Grant::everything("")
         };
         let token = access(None, &[]).issue(&anna);
+        let anna = Grant { token: Some(token_id(&token)), ..anna };
         let granted = |shared: Option<&str>, query_token: Option<&str>, unix_ms| {
             access(shared, &[]).grant(Credentials { query_token, authorization: None }, unix_ms).ok()
         };
