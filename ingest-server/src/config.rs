@@ -44,7 +44,29 @@ pub enum Command {
     /// Compares every file with its rows and reports what is wrong; changes nothing. Exit code 1 if anything is.
     Check,
     /// Prints a token with a role for the server that these settings make.
-    Token(TokenOptions),
+    Token(TokenCommand),
+}
+
+/// Makes a token, or revokes one.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct TokenCommand {
+    /// What else is to be done with a token.
+    #[command(subcommand)]
+    pub action: Option<TokenAction>,
+    /// What a new one is to allow.
+    #[command(flatten)]
+    pub options: Option<TokenOptions>,
+}
+
+/// What can be done with a token besides making it.
+#[derive(Debug, Clone, PartialEq, Eq, clap::Subcommand)]
+pub enum TokenAction {
+    /// Revokes a token for good: a running server sends away within seconds whoever came by it.
+    Revoke {
+        /// The token, or its id
+        token: String,
+    },
 }
 
 /// What a token is to allow.

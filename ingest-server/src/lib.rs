@@ -37,5 +37,5 @@ pub use fanout::LiveUnit;
 pub use http::http_api_markdown;
 pub use listener::TlsError;
 pub use rooms::{Ban, RoomLimits};
-pub use server::{Server, StartError, TokenError, make_token};
+pub use server::{RevokeError, Server, StartError, TokenError, make_token, revoke_token};
 pub use webrtc::WebRtcConfig;

@@ -4,9 +4,9 @@ use std::io::{IsTerminal as _, Write as _, stderr, stdout};
 use std::process::ExitCode;
 
 use ingest_server::check::check_folder;
-use ingest_server::config::{Cli, Command, LogFormat};
+use ingest_server::config::{Cli, Command, LogFormat, TokenAction};
 use ingest_server::pairing::{Offer, Pairing};
-use ingest_server::{Server, make_token};
+use ingest_server::{Server, make_token, revoke_token};
 
 fn main() -> ExitCode {
     match run() {
@@ -34,9 +34,18 @@ fn run() -> anyhow::Result<ExitCode> {
             pair(&Pairing::new(&config).offer(config.listen));
             Ok(ExitCode::SUCCESS)
         }
-        Some(Command::Token(options)) => {
-            let token = make_token(&cli.settings.check()?, &options)?;
-            writeln!(stdout(), "{token}").ok();
+        Some(Command::Token(command)) => {
+            let config = cli.settings.check()?;
+            match (command.action, command.options) {
+                (Some(TokenAction::Revoke { token }), _) => {
+                    let id = runtime.block_on(revoke_token(&config, &token))?;
+                    writeln!(stdout(), "revoked {id}").ok();
+                }
+                (None, options) => {
+                    let options = options.ok_or_else(|| anyhow::anyhow!("name the token's --role"))?;
+                    writeln!(stdout(), "{}", make_token(&config, &options)?).ok();
+                }
+            }
             Ok(ExitCode::SUCCESS)
         }
         Some(Command::Check) => {

@@ -9,17 +9,17 @@ use std::time::Duration;
 use protocol::control::Limits;
 use protocol::error::ErrorBody;
 use protocol::limits::{MAX_MESSAGE_BYTES, MAX_UNIT_BYTES};
-use protocol::room::TokenRequest;
+use protocol::room::{AuditAction, AuditEntry, Role, TokenBan, TokenId, TokenRequest};
 use signing::{KeyError, SigningKey, seed_in_file};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::access::{Access, Grant, TokenKey};
+use crate::access::{Access, Grant, TokenKey, token_id};
 use crate::clock::Clock;
 use crate::config::{Config, TokenOptions};
-use crate::database::{Database, DatabaseError, SqliteDatabase};
+use crate::database::{Change, Database, DatabaseError, SqliteDatabase};
 use crate::http::{App, Services};
 use crate::ingest::TrackSettings;
 use crate::ingest::feed::IngestContext;
@@ -115,6 +115,55 @@ pub fn make_token(config: &Config, options: &TokenOptions) -> Result<String, Tok
     };
     let grant = Grant::issued(&request, Clock::start().unix_ms(), None)?;
     Ok(token_key(config)?.sign(&grant))
+}
+
+/// Revokes a token, given as it is or by its id, in the folder of a server that may be running. Gives the id.
+///
+/// # Errors
+/// When the text is neither, there is no such folder, or its database refuses.
+pub async fn revoke_token(config: &Config, token: &str) -> Result<TokenId, RevokeError> {
+    let (clock, key) = (Clock::start(), token_key(config)?);
+    let id = match token.trim().parse() {
+        Ok(id) => id,
+        Err(_) if key.has_signed(token.trim()) => token_id(token.trim()),
+        Err(_) => return Err(RevokeError::NotAToken),
+    };
+    let path = config.data_dir.join(DATABASE_FILE);
+    if !path.is_file() {
+        return Err(RevokeError::NotADataDir(config.data_dir.clone()));
+    }
+    let database = SqliteDatabase::open(&path).await?;
+    let entry = AuditEntry {
+        number: 0,
+        at_unix_ms: clock.unix_ms(),
+        role: Role::Administer,
+        name: "this machine".to_owned(),
+        action: AuditAction::TokenBanned,
+        room: None,
+        target: Some(id.to_string()),
+    };
+    let ban = TokenBan { token: id, room: None, until_unix_ms: None };
+    let outcome = database.commit(&[Change::BanToken(ban), Change::Audit(entry)]).await;
+    database.close().await;
+    Ok(outcome.map(|()| id)?)
+}
+
+/// Why a token was not revoked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RevokeError {
+    /// Another text.
+    #[error("this is neither a token of this server nor a token's id, which has 32 hexadecimal digits")]
+    NotAToken,
+    /// No server has ever run there.
+    #[error("{0} is no server's folder; name the server's data-dir")]
+    NotADataDir(std::path::PathBuf),
+    /// There is no key to check the token with.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The rows cannot be written.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
 }
 
 /// Why there is no token.

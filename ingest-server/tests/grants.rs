@@ -60,6 +60,9 @@ async fn every_route_asks_for_what_it_needs() {
             ("POST", format!("/api/rooms/studio/viewers/{}/ban", "0".repeat(32))),
             ("DELETE", format!("/api/rooms/studio/viewers/{}/ban", "0".repeat(32))),
             ("DELETE", "/api/rooms/studio/chat/1".to_owned()),
+            ("POST", format!("/api/rooms/studio/tokens/{}/ban", "0".repeat(32))),
+            ("DELETE", format!("/api/rooms/studio/tokens/{}/ban", "0".repeat(32))),
+            ("POST", format!("/api/sessions/{session}/ban")),
             ("POST", format!("/api/sessions/{session}/end")),
             ("DELETE", format!("/api/sessions/{session}")),
             ("DELETE", "/api/rooms/studio".to_owned()),
@@ -102,7 +105,12 @@ async fn every_route_asks_for_what_it_needs() {
         for (method, path) in needs_administer(&session.to_string()) {
             assert_eq!(allowed(method, &path).await, administers, "{role} {room}: {method} {path}");
         }
-        assert_eq!(allowed("GET", "/api/audit").await, role == "administer", "{role} {room}");
+        for path in ["/api/audit", "/api/tokens/banned"] {
+            assert_eq!(allowed("GET", path).await, role == "administer", "{role} {room} {path}");
+        }
+        let revoke = format!("/api/tokens/{}/revoke", "0".repeat(32));
+        let may_revoke = role == "administer" && room == all;
+        assert_eq!(allowed("POST", &revoke).await, may_revoke, "{role} {room}");
         // Every token is right, and lists what it may see.
         assert!(allowed("GET", "/api/access").await && allowed("GET", "/api/sessions").await);
         let listed: RoomList = server.get(&format!("/api/rooms{query}")).await.json();

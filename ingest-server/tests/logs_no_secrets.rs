@@ -1,17 +1,23 @@
-//! No token, no resume key and no chat text appears in any log line, whatever is logged by whom.
+//! No token, no resume key, no chat text and no address of a WebRTC peer appears in any log line, whatever is logged by whom.
 #![allow(clippy::unwrap_used)]
 
 mod harness;
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
+use harness::encoded::audio;
 use harness::viewer::join;
 use harness::{TestServer, hello_with, new_session, units};
+use ingest_server::log::discreet;
+use protocol::api::SessionList;
 use protocol::control::PublisherMessage;
 use protocol::room::IssuedToken;
 use protocol::{Track, UnitRanges};
 use testkit::units::params;
+use testkit::webrtc::{Endpoint, News, Peer};
+use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -42,7 +48,7 @@ impl<'a> MakeWriter<'a> for Kept {
 async fn at_trace_level_no_token_no_resume_key_and_no_chat_appears() {
     let kept = Kept::default();
     let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::TRACE)
+        .with_env_filter(discreet(EnvFilter::new("trace")))
         .with_span_events(FmtSpan::FULL)
         .with_writer(kept.clone())
         .finish();
@@ -118,13 +124,58 @@ async fn at_trace_level_no_token_no_resume_key_and_no_chat_appears() {
     viewer.end().await;
     server.get(&format!("/api/rooms?token={}", viewer.token)).await;
     server.get(&format!("/api/rooms?token={}x", issued.token)).await;
+
+    // A browser that publishes, and one that watches; each comes from an address of its own.
+    let endpoint = |token: &str| Endpoint::new(server.address().parse().unwrap()).with_token(token);
+    let named = format!("{} {}", new_session(), "f5".repeat(16));
+    let (sound, _) = audio(30);
+    let mut publisher = Peer::publish(&endpoint(token).with_session(&named), "stage").await.unwrap();
+    for packet in &sound {
+        publisher.send(Track::Audio, &packet.payload, packet.pts_90k).await.unwrap();
+    }
+    publisher.news_until(Some(Instant::now() + Duration::from_millis(50))).await.unwrap();
+    let streamed = harness::soon(async {
+        loop {
+            let list = server.request(
+                "GET",
+                "/api/sessions?room=stage",
+                &[("authorization", "Bearer token-aXzQ81")],
+            );
+            let list: SessionList = list.await.json();
+            if let Some(session) = list.sessions.into_iter().next() {
+                return session.id;
+            }
+            publisher.news_until(Some(Instant::now() + Duration::from_millis(5))).await.unwrap();
+        }
+    })
+    .await;
+    let viewers = server.send("POST", &asked, &[], r#"{"role":"view","room":"stage"}"#).await;
+    let viewers: IssuedToken = viewers.json();
+    let mut watching = Peer::watch(&endpoint(&viewers.token), &streamed.to_string()).await.unwrap();
+    watching.unit().await.unwrap();
+    let addresses = [publisher.local_address(), watching.local_address()].map(|address| address.to_string());
+    let wrong = endpoint("wrong-bYw7").offer("/whep/stage", "v=0 wrong-bYw7").await.unwrap();
+    assert_eq!(wrong.status, 401);
+    let garbage =
+        endpoint(token).with_session(&named).offer("/whip/stage", "v=0 garbage-eVr2").await.unwrap();
+    assert_eq!(garbage.status, 400);
+    let revoke = format!("/api/tokens/{}/revoke?token={token}", viewers.id);
+    assert_eq!(server.send("POST", &revoke, &[], "").await.status, 204);
+    while harness::soon(watching.next()).await.unwrap() != News::Closed {}
+    publisher.delete(&endpoint(token)).await.unwrap();
     server.stop().await;
 
     let log = String::from_utf8_lossy(&kept.0.lock().unwrap()).into_owned();
     assert!(log.contains(&session.short()), "the log was listened to");
     assert!(log.contains("TRACE"), "at trace level");
     assert!(log.contains("viewer banned"), "what was done is logged");
+    assert!(log.contains(&streamed.short()), "the browser's session is logged");
     let (issued, viewer) = (issued.token.as_str(), viewer.token.as_str());
+    let browsers = [viewers.token.as_str(), &addresses[0], &addresses[1], "garbage-eVr2", &"f5".repeat(16)];
+    for secret in browsers {
+        let line = log.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None, "a secret of a WebRTC peer was logged");
+    }
     for secret in
         [token, "wrong-bYw7", &key_text, &"e3".repeat(16), "cRt93", issued, viewer, "whispered-dWq4"]
     {

@@ -11,7 +11,7 @@ use protocol::api::SessionStatus;
 use protocol::control::PublisherMessage;
 use protocol::error::ErrorCode;
 use protocol::room::{AuditAction, AuditList, IssuedToken, Role, RoomList, RoomMessage, ViewerList};
-use testkit::webrtc::{Endpoint, News, Peer};
+use testkit::webrtc::{Endpoint, News, Offer, Peer};
 
 const TOKEN: [&str; 2] = ["--streaming-access-token", "correct-horse"];
 const SHARED: (&str, &str) = ("authorization", "Bearer correct-horse");
@@ -212,6 +212,9 @@ async fn a_foreign_page_changes_nothing() {
             ("DELETE", format!("/api/rooms/studio/viewers/{id}/ban"), ""),
             ("DELETE", "/api/rooms/studio/chat/1".to_owned(), ""),
             ("POST", "/api/tokens".to_owned(), r#"{"role":"administer"}"#),
+            ("POST", format!("/api/sessions/{}/ban", hello.session), ""),
+            ("POST", format!("/api/rooms/studio/tokens/{}/ban", "0".repeat(32)), ""),
+            ("POST", format!("/api/tokens/{}/revoke", "0".repeat(32)), ""),
         ] {
             // As a form would send it, which asks no leave first.
             let headers = [("origin", origin), ("content-type", "text/plain")];
@@ -227,6 +230,47 @@ async fn a_foreign_page_changes_nothing() {
     assert_eq!((listed.rooms.len(), listed.rooms[0].viewers, listed.rooms[0].sessions.len()), (1, 1, 1));
     let log: AuditList = server.get("/api/audit").await.json();
     assert_eq!(log.entries, []);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_page_neither_watches_nor_publishes_nor_ends_who_does() {
+    let server = TestServer::start(&[]).await;
+    let endpoint = Endpoint::new(server.address().parse().unwrap());
+    let mut publisher = Peer::publish(&endpoint, "studio").await.unwrap();
+    let hello = hello(new_session(), Track::Audio);
+    let (mut sound, _) = server.publish(&hello).await;
+    sound.units(&units(Track::Audio, 5)).await;
+    let mut viewer = Peer::watch(&endpoint, &hello.session.to_string()).await.unwrap();
+    let offer = Offer::new(true).await.unwrap();
+    let fragment = "a=mid:0\r\na=end-of-candidates\r\n";
+    for origin in ["https://evil.example", "null"] {
+        let mut requests = vec![
+            ("POST", format!("/whep/{}", hello.session), "application/sdp", offer.text.as_str()),
+            ("POST", "/whep/studio".to_owned(), "text/plain", offer.text.as_str()),
+            ("POST", "/whip/studio".to_owned(), "application/sdp", offer.text.as_str()),
+        ];
+        for peer in [&publisher, &viewer] {
+            let resource = peer.answer.location.clone().unwrap();
+            requests.push(("PATCH", resource.clone(), "application/trickle-ice-sdpfrag", fragment));
+            requests.push(("DELETE", resource, "text/plain", ""));
+        }
+        for (method, path, kind, body) in requests {
+            let headers = [("origin", origin), ("content-type", kind), ("if-match", "*")];
+            let answer = server.send(method, &path, &headers, body).await;
+            assert_eq!((answer.status, answer.code()), (403, ErrorCode::ForbiddenOrigin), "{method} {path}");
+            for header in ["access-control-allow-origin", "location"] {
+                assert_eq!(answer.header(header), None, "{method} {path}");
+            }
+        }
+    }
+    // Both are there all the same: each is still asked for pictures, or gets sound.
+    soon(publisher.wait_for(|news| *news == News::KeyRequest)).await.unwrap();
+    sound.units(&units(Track::Audio, 10)).await;
+    soon(viewer.wait_for(|news| matches!(news, News::Unit(_)))).await.unwrap();
+    for peer in [&publisher, &viewer] {
+        assert_eq!(peer.delete(&endpoint).await.unwrap(), 200);
+    }
     server.stop().await;
 }
 

@@ -1,4 +1,4 @@
-// Looks at every scene of the app and of the site in both themes and two sizes: no violation that axe knows, nothing wider than the window, no complaint in
+// Looks at every scene of the app in both themes and two sizes, and of the site in the dark on phones and in the light on a desktop: no violation that axe knows, nothing wider than the window, no complaint in
 // the console; and that both renderers draw the same picture in time. `npm run a11y`.
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -49,10 +49,15 @@ const wanted = process.argv.slice(2);
 const scenes = [...SCENES, ...Object.keys(STEPS), ...Object.keys(SITE_SCENES)];
 const places = (wanted.length > 0 ? wanted : scenes).flatMap((scene) =>
   THEMES.flatMap((theme) => {
-    const sizes = theme === 'dark' ? [PHONE, DESKTOP, ACROSS] : [PHONE, DESKTOP];
-    return sizes.map((size) => [scene, theme, size]);
+    return sizesFor(scene, theme).map((size) => [scene, theme, size]);
   }),
 );
+
+/** The site's pages are many and made of the same parts: each size once, and each theme. */
+function sizesFor(scene, theme) {
+  if (Object.hasOwn(SITE_SCENES, scene)) return theme === 'dark' ? [PHONE, ACROSS] : [DESKTOP];
+  return theme === 'dark' ? [PHONE, DESKTOP, ACROSS] : [PHONE, DESKTOP];
+}
 
 async function lookAround() {
   for (let next = places.shift(); next; next = places.shift()) {

@@ -39,6 +39,8 @@ pub enum InterruptionReason {
     CameraLost,
     /// The app was in the background, where the system does not let it capture.
     Background,
+    /// A publisher that keeps nothing, as a browser, lost its connection.
+    ConnectionLost,
 }
 
 /// The detail of [`EventKind::Interrupted`](crate::control::EventKind::Interrupted), such as `reason=sleep`, and of
@@ -81,13 +83,14 @@ pub struct DetailError(&'static str);
 
 impl InterruptionReason {
     /// Every reason.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Sleep,
         Self::PhoneCall,
         Self::PermissionWithdrawn,
         Self::Thermal,
         Self::CameraLost,
         Self::Background,
+        Self::ConnectionLost,
     ];
 
     /// As it is written.
@@ -100,6 +103,7 @@ impl InterruptionReason {
             Self::Thermal => "thermal",
             Self::CameraLost => "camera_lost",
             Self::Background => "background",
+            Self::ConnectionLost => "connection_lost",
         }
     }
 }

@@ -254,6 +254,9 @@ pub struct Viewer {
     pub alias: Option<String>,
     /// Whether it counts as a viewer.
     pub watches: bool,
+    /// The id of the token by which it came in; none if that was the server's own, or none was asked for.
+    #[cfg_attr(feature = "typescript", ts(type = "string | null"))]
+    pub token: Option<TokenId>,
 }
 
 /// The answer of `GET /api/rooms/{room}/viewers`.
@@ -271,6 +274,31 @@ pub struct ViewerList {
 pub struct BanRequest {
     /// For how long from now, in s; without it, for good.
     pub lasts_s: Option<u32>,
+}
+
+/// Names a token without telling it: half of the SHA-256 digest of what is signed in it.
+pub type TokenId = crate::Hex<16>;
+
+/// A token that is kept out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub struct TokenBan {
+    /// Which.
+    #[cfg_attr(feature = "typescript", ts(type = "string"))]
+    pub token: TokenId,
+    /// From which room; without one, it is revoked: it opens nothing any more.
+    pub room: Option<RoomName>,
+    /// Until when, in ms since 1970; without it, for good.
+    #[cfg_attr(feature = "typescript", ts(type = "number | null"))]
+    pub until_unix_ms: Option<u64>,
+}
+
+/// The answer of `GET /api/tokens/banned`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "typescript", derive(ts_rs::TS))]
+pub struct TokenBanList {
+    /// By token and room.
+    pub bans: Vec<TokenBan>,
 }
 
 /// What a token allows. Each role may do what the ones before it may.
@@ -324,11 +352,15 @@ pub enum AuditAction {
     BanLifted,
     /// Deleted a chat message.
     ChatDeleted,
+    /// Banned a token from a room, or everywhere.
+    TokenBanned,
+    /// Let a banned token in again.
+    TokenBanLifted,
 }
 
 impl AuditAction {
     /// Every action.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::TokenIssued,
         Self::SessionEnded,
         Self::SessionDeleted,
@@ -338,6 +370,8 @@ impl AuditAction {
         Self::ViewerBanned,
         Self::BanLifted,
         Self::ChatDeleted,
+        Self::TokenBanned,
+        Self::TokenBanLifted,
     ];
 
     /// The name used in JSON, in the database and in logs.
@@ -353,6 +387,8 @@ impl AuditAction {
             Self::ViewerBanned => "viewer_banned",
             Self::BanLifted => "ban_lifted",
             Self::ChatDeleted => "chat_deleted",
+            Self::TokenBanned => "token_banned",
+            Self::TokenBanLifted => "token_ban_lifted",
         }
     }
 }
@@ -375,7 +411,7 @@ pub struct AuditEntry {
     pub action: AuditAction,
     /// In which room.
     pub room: Option<RoomName>,
-    /// To what: the id of a session or viewer, the number of a chat message, or the name of a token.
+    /// To what: the id of a session or viewer, the number of a chat message, or the name or id of a token.
     pub target: Option<String>,
 }
 
@@ -411,6 +447,9 @@ pub struct TokenRequest {
 pub struct IssuedToken {
     /// The token.
     pub token: String,
+    /// What it is banned or revoked by. No secret.
+    #[cfg_attr(feature = "typescript", ts(type = "string"))]
+    pub id: TokenId,
     /// By what name the audit log knows its bearer.
     pub name: String,
     /// When it ends, in ms since 1970.

@@ -73,6 +73,8 @@ fn declarations() -> String {
         room::Role,
         room::TokenRequest,
         room::IssuedToken,
+        room::TokenBan,
+        room::TokenBanList,
         room::AuditAction,
         room::AuditEntry,
         room::AuditList,

@@ -35,19 +35,26 @@ pub struct Answer {
 pub struct Endpoint {
     base: String,
     token: Option<String>,
+    session: Option<String>,
 }
 
 impl Endpoint {
     /// The server at this address.
     #[must_use]
     pub fn new(address: SocketAddr) -> Self {
-        Self { base: format!("http://{address}"), token: None }
+        Self { base: format!("http://{address}"), token: None, session: None }
     }
 
     /// The same, with an access token.
     #[must_use]
     pub fn with_token(self, token: &str) -> Self {
         Self { token: Some(token.to_owned()), ..self }
+    }
+
+    /// The same, for a publisher that names its session: an id, and the key that proves whose it is.
+    #[must_use]
+    pub fn with_session(self, session: &str) -> Self {
+        Self { session: Some(session.to_owned()), ..self }
     }
 
     /// Sends a request with a body of this type.
@@ -67,6 +74,9 @@ impl Endpoint {
         }
         if let Some(token) = &self.token {
             request = request.header("authorization", format!("Bearer {token}"));
+        }
+        if let Some(session) = &self.session {
+            request = request.header("longtake-session", session);
         }
         let request = request.body(body.into())?;
         let asked = tokio::task::spawn_blocking(move || {
@@ -200,6 +210,12 @@ impl Peer {
     /// When the server refuses, or no connection comes about.
     pub async fn publish(endpoint: &Endpoint, room: &str) -> Result<Self> {
         Box::pin(Self::open(endpoint, &format!("/whip/{room}"), false)).await
+    }
+
+    /// Its own address.
+    #[must_use]
+    pub const fn local_address(&self) -> SocketAddr {
+        self.address
     }
 
     async fn open(endpoint: &Endpoint, path: &str, receives: bool) -> Result<Self> {
@@ -340,6 +356,16 @@ impl Peer {
     pub fn request_key(&mut self) -> Result<()> {
         let mut writer = self.rtc.writer(self.video).context("a track")?;
         Ok(writer.request_keyframe(None, str0m::media::KeyframeRequestKind::Pli)?)
+    }
+
+    /// Closes the connection itself, as a browser does beside its word by HTTP.
+    ///
+    /// # Errors
+    /// When the connection is broken already.
+    pub async fn close(&mut self) -> Result<()> {
+        self.rtc.close()?;
+        while self.settle().await?.is_some_and(|news| news != News::Closed) {}
+        Ok(())
     }
 
     /// Ends the connection by HTTP, as WHEP and WHIP want it.

@@ -2,7 +2,7 @@
 
 use protocol::RoomName;
 use protocol::error::{ErrorBody, ErrorCode};
-use protocol::room::{Rights, Role, TokenRequest, ViewerId};
+use protocol::room::{Rights, Role, TokenId, TokenRequest, ViewerId};
 
 use crate::rooms::shown_name;
 
@@ -19,6 +19,11 @@ pub struct Grant {
     pub room: Option<RoomName>,
     /// Which viewer it is, if its token is one that a room gave it.
     pub viewer: Option<ViewerId>,
+    /// The token that was given out: the one that is shown, or, with a viewer's, the one by which that came. None if it was the
+    /// shared one, or none was asked for.
+    pub token: Option<TokenId>,
+    /// The rooms that the token is kept out of.
+    pub barred: Vec<RoomName>,
     /// By what name the audit log knows it.
     pub name: String,
     /// When it ends, in ms since 1970.
@@ -29,7 +34,15 @@ impl Grant {
     /// Everything, everywhere, for good.
     #[must_use]
     pub fn everything(name: &str) -> Self {
-        Self { role: Role::Administer, room: None, viewer: None, name: name.to_owned(), ends_unix_ms: None }
+        Self {
+            role: Role::Administer,
+            room: None,
+            viewer: None,
+            token: None,
+            barred: Vec::new(),
+            name: name.to_owned(),
+            ends_unix_ms: None,
+        }
     }
 
     /// What a new token allows, asked for at `unix_ms` by somebody whose own grant ends at `at_the_latest`: nobody gives
@@ -53,7 +66,7 @@ impl Grant {
         };
         let ends = unix_ms + u64::from(lasts_s) * 1_000;
         let ends_unix_ms = Some(at_the_latest.map_or(ends, |latest| latest.min(ends)));
-        Ok(Self { role: request.role, room: request.room.clone(), viewer: None, name, ends_unix_ms })
+        Ok(Self { role: request.role, room: request.room.clone(), ends_unix_ms, ..Self::everything(&name) })
     }
 
     /// Whether it may watch the room.
@@ -102,6 +115,9 @@ impl Grant {
     }
 
     fn may(&self, role: Role, room: Option<&RoomName>) -> Result<(), ErrorBody> {
+        if room.is_some_and(|room| self.barred.contains(room)) {
+            return Err(barred());
+        }
         let refused = |message: String| Err(ErrorBody::new(ErrorCode::Forbidden, message));
         if self.role < role {
             let (has, needs) = (self.role.name(), role.name());
@@ -114,6 +130,12 @@ impl Grant {
             _ => Ok(()),
         }
     }
+}
+
+/// To whoever shows a token that is kept out of the room.
+pub(crate) fn barred() -> ErrorBody {
+    let message = "who moderates this room has banned the token from it; ask for another one";
+    ErrorBody::new(ErrorCode::Removed, message)
 }
 
 #[cfg(test)]

@@ -9,7 +9,9 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 pub use grant::Grant;
+pub(crate) use grant::barred;
 pub use token::TokenKey;
+pub(crate) use token::token_id;
 
 use token::TokenError;
 
@@ -238,6 +240,7 @@ mod tests {
             ..Grant::everything("")
         };
         let token = access(None, &[]).issue(&anna);
+        let anna = Grant { token: Some(token_id(&token)), ..anna };
         let granted = |shared: Option<&str>, query_token: Option<&str>, unix_ms| {
             access(shared, &[]).grant(Credentials { query_token, authorization: None }, unix_ms).ok()
         };

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
-use protocol::RoomName;
-use protocol::room::{Role, ViewerId};
+use protocol::room::{Role, TokenId, ViewerId};
+use protocol::{Hex, RoomName};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::Grant;
 
@@ -28,6 +29,15 @@ pub(super) enum TokenError {
     Ended,
 }
 
+/// What a token is banned by.
+pub(crate) fn token_id(token: &str) -> TokenId {
+    // A signature's last character has bits that mean nothing; what it signs has none.
+    let signed = token.rsplit_once('.').map_or(token, |(signed, _)| signed);
+    let mut id = [0; 16];
+    id.copy_from_slice(&Sha256::digest(signed)[..16]);
+    Hex(id)
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Claims {
@@ -38,6 +48,9 @@ struct Claims {
     room: Option<RoomName>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     viewer: bool,
+    /// Of a viewer: by which token it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    via: Option<TokenId>,
     /// In s since 1970.
     exp: u64,
 }
@@ -57,10 +70,17 @@ impl TokenKey {
             role: grant.role,
             room: grant.room.clone(),
             viewer: grant.viewer.is_some(),
+            via: grant.token.filter(|_| grant.viewer.is_some()),
             exp: grant.ends_unix_ms.map_or(u64::from(u32::MAX), |ends| ends / 1_000),
         };
         // The claims are plain values, and every key of bytes can sign so.
         encode(&Header::new(Algorithm::HS256), &claims, &self.signs).expect("an HS256 key signs")
+    }
+
+    /// Whether a token was made with this key, also if it has ended.
+    #[must_use]
+    pub fn has_signed(&self, token: &str) -> bool {
+        self.check(token, 0).is_ok()
     }
 
     /// What a token allows.
@@ -79,6 +99,8 @@ impl TokenKey {
         Ok(Grant {
             role: claims.role,
             room: claims.room,
+            token: if claims.viewer { claims.via } else { Some(token_id(token)) },
+            barred: Vec::new(),
             viewer,
             name: claims.sub,
             ends_unix_ms: Some(ends_unix_ms),
@@ -105,9 +127,8 @@ mod tests {
         Grant {
             role: Role::Publish,
             room: Some("studio".parse().unwrap()),
-            viewer: None,
-            name: "Anna".to_owned(),
             ends_unix_ms: Some(NOW + 60_000),
+            ..Grant::everything("Anna")
         }
     }
 
@@ -116,17 +137,20 @@ mod tests {
         let key = TokenKey::new(b"secret");
         let token = key.sign(&grant());
         assert!(token.len() <= protocol::limits::MAX_TOKEN_BYTES, "{}", token.len());
+        let shown = Grant { token: Some(token_id(&token)), ..grant() };
         for (after_ms, expected) in [
-            (0, Ok(grant())),
-            (64_999, Ok(grant())),
+            (0, Ok(shown.clone())),
+            (64_999, Ok(shown)),
             (65_000, Err(TokenError::Ended)),
             (u64::MAX - NOW, Err(TokenError::Ended)),
         ] {
             assert_eq!(key.check(&token, NOW + after_ms), expected, "{after_ms} ms later");
         }
         let id = ViewerId::from_bytes([7; 16]);
-        let viewer = Grant { role: Role::View, viewer: Some(id.clone()), name: id.to_string(), ..grant() };
-        assert_eq!(key.check(&key.sign(&viewer), NOW), Ok(viewer));
+        let via = Some(token_id(&token));
+        let name = id.to_string();
+        let viewer = Grant { role: Role::View, viewer: Some(id), token: via, name, ..grant() };
+        assert_eq!(key.check(&key.sign(&viewer), NOW), Ok(viewer), "it goes with the token by which it came");
         assert_eq!(TokenKey::new(b"another").check(&token, NOW), Err(TokenError::Wrong));
     }
 
@@ -160,6 +184,19 @@ mod tests {
             let changed = String::from_utf8(bytes).unwrap();
             assert!(key.check(&changed, NOW).is_err(), "{changed}");
         }
+    }
+
+    #[test]
+    fn a_token_has_one_id_whatever_bits_without_meaning_it_ends_in() {
+        let key = TokenKey::new(b"secret");
+        let token = key.sign(&grant());
+        let (rest, last) = token.split_at(token.len() - 1);
+        let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        let others = alphabet.chars().map(|other| format!("{rest}{other}"));
+        for other in others.filter(|other| key.check(other, NOW).is_ok()) {
+            assert_eq!(token_id(&other), token_id(&token), "{last}");
+        }
+        assert_ne!(token_id(&token), token_id(&key.sign(&Grant { role: Role::View, ..grant() })));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use protocol::certificate::Signed;
 use protocol::codec::{CodecParameters, Params};
 use protocol::control::{Device, Event, Finish};
 use protocol::digest::{UnitDigest, UnitDigests};
-use protocol::room::{AuditEntry, ViewerId};
+use protocol::room::{AuditEntry, TokenBan, TokenId, ViewerId};
 use protocol::{RoomName, SessionId, Track, UnitRange};
 
 use crate::ingest::StoredTrack;
@@ -174,6 +174,10 @@ pub enum Change {
     Ban(Ban),
     /// A viewer may come back.
     LiftBan(RoomName, ViewerId),
+    /// A token is kept out; an earlier ban of it from the same room, or from everywhere, is replaced.
+    BanToken(TokenBan),
+    /// A token may come back to a room, or counts again.
+    LiftTokenBan(TokenId, Option<RoomName>),
     /// What somebody did; the entry's number is drawn by the database. Very old entries go.
     Audit(AuditEntry),
 }
@@ -193,9 +197,13 @@ impl Change {
             Self::Segment(row) => Some(row.key.session),
             Self::Part { row, .. } => Some(row.segment.session),
             Self::Forget(rows) => rows.first().map(|row| row.segment.session),
-            Self::KeepRoom(..) | Self::ForgetRoom(_) | Self::Ban(_) | Self::LiftBan(..) | Self::Audit(_) => {
-                None
-            }
+            Self::KeepRoom(..)
+            | Self::ForgetRoom(_)
+            | Self::Ban(_)
+            | Self::LiftBan(..)
+            | Self::BanToken(_)
+            | Self::LiftTokenBan(..)
+            | Self::Audit(_) => None,
         }
     }
 }
@@ -293,6 +301,9 @@ pub trait Database: fmt::Debug + Send + Sync {
 
     /// All bans, also those that have ended.
     fn bans(&self) -> BoxFuture<'_, Result<Vec<Ban>, DatabaseError>>;
+
+    /// All bans of tokens, also those that have ended.
+    fn token_bans(&self) -> BoxFuture<'_, Result<Vec<TokenBan>, DatabaseError>>;
 
     /// Entries of the audit log, newest first.
     fn audit(&self, page: AuditPage) -> BoxFuture<'_, Result<Vec<AuditEntry>, DatabaseError>>;

@@ -75,7 +75,7 @@ fn grant(services: &Services, request: &Request) -> Result<Grant, ErrorBody> {
     };
     let grant = services.access.grant(credentials, services.ingest.clock.unix_ms())?;
     services.rooms.check_ban(&grant)?;
-    Ok(grant)
+    services.rooms.check_token(grant)
 }
 
 fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
@@ -87,7 +87,7 @@ fn preflight() -> Response {
         (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, PUT, PATCH, DELETE"),
         (
             header::ACCESS_CONTROL_ALLOW_HEADERS,
-            "authorization, content-type, range, if-range, if-match, if-none-match",
+            "authorization, content-type, range, if-range, if-match, if-none-match, longtake-session",
         ),
         (header::ACCESS_CONTROL_MAX_AGE, "600"),
     ];

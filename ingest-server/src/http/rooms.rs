@@ -7,7 +7,7 @@ use axum::extract::{Extension, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use protocol::error::{ErrorBody, ErrorCode};
-use protocol::room::{BanRequest, Room, RoomList, ViewerId, ViewerList};
+use protocol::room::{BanRequest, Room, RoomList, TokenBan, TokenId, ViewerId, ViewerList};
 use protocol::{IdError, RoomName};
 
 use super::Services;
@@ -87,8 +87,7 @@ pub(super) async fn ban(
 ) -> Result<StatusCode, HttpError> {
     let (room, viewer) = (parse_room(room)?, parse_viewer(viewer)?);
     grant.may_administer(Some(&room))?;
-    let now = services.ingest.clock.unix_ms();
-    let until_unix_ms = request.lasts_s.map(|lasts_s| now + u64::from(lasts_s) * 1_000);
+    let until_unix_ms = until(&services, &request);
     services.rooms.ban(&grant, Ban { room, viewer, until_unix_ms }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -101,6 +100,44 @@ pub(super) async fn lift_ban(
     let (room, viewer) = (parse_room(room)?, parse_viewer(viewer)?);
     grant.may_administer(Some(&room))?;
     services.rooms.lift_ban(&grant, &room, &viewer).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn ban_token(
+    State(services): State<Arc<Services>>,
+    Extension(grant): Extension<Grant>,
+    Path((room, token)): Path<(String, String)>,
+    JsonBody(request): JsonBody<BanRequest>,
+) -> Result<StatusCode, HttpError> {
+    let (room, token) = (parse_room(room)?, parse_token(&token)?);
+    grant.may_administer(Some(&room))?;
+    let until_unix_ms = until(&services, &request);
+    services.rooms.ban_token(&grant, TokenBan { token, room: Some(room), until_unix_ms }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn lift_token_ban(
+    State(services): State<Arc<Services>>,
+    Extension(grant): Extension<Grant>,
+    Path((room, token)): Path<(String, String)>,
+) -> Result<StatusCode, HttpError> {
+    let (room, token) = (parse_room(room)?, parse_token(&token)?);
+    grant.may_administer(Some(&room))?;
+    services.rooms.lift_token_ban(&grant, &room, token).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn ban_publisher(
+    State(services): State<Arc<Services>>,
+    Extension(grant): Extension<Grant>,
+    Path(id): Path<String>,
+    JsonBody(request): JsonBody<BanRequest>,
+) -> Result<StatusCode, HttpError> {
+    let id = parse_id(&id)?;
+    grant.may_administer(grant.room.as_ref())?;
+    let room = services.room_of(id).await?.ok_or_else(no_such_session)?;
+    grant.may_administer(Some(&room))?;
+    services.rooms.ban_publisher(&grant, &room, id, until(&services, &request)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -134,6 +171,18 @@ pub(super) async fn end_session(
 
 pub(super) fn parse_room(text: String) -> Result<RoomName, ErrorBody> {
     text.try_into().map_err(|error: IdError| ErrorBody::new(ErrorCode::BadRequest, error.to_string()))
+}
+
+pub(super) fn parse_token(text: &str) -> Result<TokenId, ErrorBody> {
+    text.parse().map_err(|_| {
+        ErrorBody::new(ErrorCode::BadRequest, "a token's id has 32 hexadecimal digits in lower case")
+    })
+}
+
+/// When what is asked for ends, in ms since 1970.
+fn until(services: &Services, request: &BanRequest) -> Option<u64> {
+    let now = services.ingest.clock.unix_ms();
+    request.lasts_s.map(|lasts_s| now + u64::from(lasts_s) * 1_000)
 }
 
 fn parse_viewer(text: String) -> Result<ViewerId, ErrorBody> {

@@ -55,6 +55,7 @@ pub(super) fn all() -> Vec<Route> {
         route("GET", "/api/sessions/{id}", View, "One session", get(sessions::get)).gives(200, "Session"),
         route("DELETE", "/api/sessions/{id}", Administer, "Deletes a session whose publisher has left, with its recording", delete(sessions::delete)).answers(204, "It is gone").answers(409, "Its publisher is there"),
         route("POST", "/api/sessions/{id}/end", Administer, "Ends a session: its publisher is told session_ended and may not come back with it; what arrived stays", post(rooms::end_session)).answers(204, "It has ended"),
+        route("POST", "/api/sessions/{id}/ban", Administer, "Ends a session, and keeps the token of its publisher out of the room; the server's own token cannot be banned", with_body(post(rooms::ban_publisher))).takes("BanRequest").answers(204, "It is banned"),
         route("GET", "/api/sessions/{id}/recording.mp4", View, "What is recorded, whole or in ranges", get(recording::get)).media(200, "video/mp4").media(206, "video/mp4"),
         route("GET", "/api/sessions/{id}/certificate", View, "What proves that the session is complete", get(certificate::get)).gives(200, "Certificate"),
 
@@ -66,8 +67,12 @@ pub(super) fn all() -> Vec<Route> {
         route("DELETE", "/api/rooms/{room}/viewers/{viewer}", Administer, "Makes a viewer leave, who may come back", delete(rooms::remove)).answers(204, "It was told to leave"),
         route("POST", "/api/rooms/{room}/viewers/{viewer}/ban", Administer, "Makes a viewer leave and keeps it out, also after a restart", with_body(post(rooms::ban))).takes("BanRequest").answers(204, "It is banned"),
         route("DELETE", "/api/rooms/{room}/viewers/{viewer}/ban", Administer, "Lets a banned viewer come back", delete(rooms::lift_ban)).answers(204, "It may come back"),
+        route("POST", "/api/rooms/{room}/tokens/{token}/ban", Administer, "Keeps a token out of the room, with everybody who came by it, also after a restart", with_body(post(rooms::ban_token))).takes("BanRequest").answers(204, "It is banned"),
+        route("DELETE", "/api/rooms/{room}/tokens/{token}/ban", Administer, "Lets a banned token into the room again", delete(rooms::lift_token_ban)).answers(204, "It may come back"),
         route("DELETE", "/api/rooms/{room}/chat/{number}", Administer, "Deletes a chat message", delete(rooms::delete_chat)).answers(204, "It is gone"),
         route("POST", "/api/tokens", Publish, "Makes a token. Who publishes may make tokens to view one room; who administers may give away what it has, and nobody for longer", with_body(post(tokens::issue))).takes("TokenRequest").gives(201, "IssuedToken"),
+        route("POST", "/api/tokens/{token}/revoke", Administer, "Revokes a token for good: it opens nothing any more, and whoever came by it leaves; with a token for all rooms only", post(tokens::revoke)).answers(204, "It is revoked"),
+        route("GET", "/api/tokens/banned", Administer, "The tokens that are revoked or banned; with a token for one room, from that room", get(tokens::banned)).gives(200, "TokenBanList"),
         route("GET", "/api/audit", Administer, "What was done by those who administer, newest first; with a token for one room, in that room", get(tokens::audit)).query(AUDIT).gives(200, "AuditList"),
 
         route("GET", Track::Video.socket_path(), Publish, "The WebSocket of a publisher's picture, see protocol.md", get(upgrade::video)).answers(101, "WebSocket"),
@@ -84,7 +89,7 @@ pub(super) fn all() -> Vec<Route> {
         route("OPTIONS", "/whep/{target}", Token, "WHEP: what may be posted", options(peer_connection::options)).answers(204, "Accept-Post tells"),
         route("PATCH", "/whep/sessions/{id}", View, "WHEP: candidates that come later", patch(peer_connection::whep)).answers(204, "They are taken"),
         route("DELETE", "/whep/sessions/{id}", View, "WHEP: stops watching", delete(peer_connection::whep)).answers(200, "It has stopped"),
-        route("POST", "/whip/{room}", Publish, "WHIP (RFC 9725): publishes to a room; SDP offer in, answer out", post(whip::post)).query(&[("name", "what lists call the publisher")]).media(201, "application/sdp"),
+        route("POST", "/whip/{room}", Publish, "WHIP (RFC 9725): publishes to a room; SDP offer in, answer out", post(whip::post)).query(&[("name", "what lists call the publisher")]).header(&[("Longtake-Session", "a UUID and 32 random hexadecimal digits, drawn by the publisher: names a session to begin, or to go on with after a lost connection")]).media(201, "application/sdp"),
         route("OPTIONS", "/whip/{room}", Token, "WHIP: what may be posted", options(peer_connection::options)).answers(204, "Accept-Post tells"),
         route("PATCH", "/whip/sessions/{id}", Publish, "WHIP: candidates that come later", patch(peer_connection::whip)).answers(204, "They are taken"),
         route("DELETE", "/whip/sessions/{id}", Publish, "WHIP: stops publishing", delete(peer_connection::whip)).answers(200, "It has stopped"),
@@ -115,6 +120,11 @@ impl Route {
 
     fn takes(mut self, schema: &'static str) -> Self {
         self.operation.body = Some(schema);
+        self
+    }
+
+    const fn header(mut self, header: &'static [(&'static str, &'static str)]) -> Self {
+        self.operation.header = header;
         self
     }
 

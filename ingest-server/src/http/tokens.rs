@@ -6,13 +6,14 @@ use axum::Json;
 use axum::extract::{Extension, Query, State};
 use http::StatusCode;
 use protocol::error::{ErrorBody, ErrorCode};
-use protocol::room::{AuditAction, AuditList, IssuedToken, TokenRequest};
+use protocol::room::{AuditAction, AuditList, IssuedToken, TokenBan, TokenBanList, TokenRequest};
 use serde::Deserialize;
 
-use super::body::JsonBody;
+use super::body::{JsonBody, Path};
 use super::error::HttpError;
+use super::rooms::parse_token;
 use super::{Services, internal};
-use crate::access::Grant;
+use crate::access::{Grant, token_id};
 use crate::database::AuditPage;
 
 const DEFAULT_LIMIT: u32 = 100;
@@ -32,7 +33,26 @@ pub(super) async fn issue(
         .rooms
         .record(&grant, AuditAction::TokenIssued, request.room.as_ref(), target, Vec::new())
         .await?;
-    Ok((StatusCode::CREATED, Json(IssuedToken { token, name, ends_unix_ms })))
+    Ok((StatusCode::CREATED, Json(IssuedToken { id: token_id(&token), token, name, ends_unix_ms })))
+}
+
+pub(super) async fn revoke(
+    State(services): State<Arc<Services>>,
+    Extension(grant): Extension<Grant>,
+    Path(token): Path<String>,
+) -> Result<StatusCode, HttpError> {
+    let token = parse_token(&token)?;
+    grant.may_administer(None)?;
+    services.rooms.ban_token(&grant, TokenBan { token, room: None, until_unix_ms: None }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn banned(
+    State(services): State<Arc<Services>>,
+    Extension(grant): Extension<Grant>,
+) -> Result<Json<TokenBanList>, HttpError> {
+    grant.may_administer(grant.room.as_ref())?;
+    Ok(Json(TokenBanList { bans: services.rooms.banned_tokens(grant.room.as_ref()) }))
 }
 
 #[derive(Debug, Deserialize)]

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::{Extension, Query, Request, State};
 use axum::response::Response;
-use http::header;
+use http::header::{self, HeaderMap, HeaderName};
 use protocol::control::Device;
+use protocol::error::{ErrorBody, ErrorCode};
 use protocol::limits::MAX_TEXT_BYTES;
+use protocol::{ResumeKey, SessionId};
 use serde::Deserialize;
 
 use super::Services;
@@ -15,7 +17,10 @@ use super::error::HttpError;
 use super::peer_connection::{offer, opened, text};
 use super::rooms::parse_room;
 use crate::access::Grant;
-use crate::webrtc::Kind;
+use crate::webrtc::{Claim, Kind};
+
+/// Names the session, and shows the key that proves whose it is: `{id} {key}`. A publisher that draws both can come back.
+pub(super) const SESSION: &str = "longtake-session";
 
 #[derive(Debug, Deserialize)]
 struct NameQuery {
@@ -29,14 +34,36 @@ pub(super) async fn post(
     request: Request,
 ) -> Result<Response, HttpError> {
     let room = parse_room(room)?;
-    services.rooms.check_publisher(&grant, &room)?;
+    let claim = match named(request.headers())? {
+        None => None,
+        Some((session, resume_key)) => {
+            let earlier = services.sessions.earlier(session, &resume_key, &room).await?;
+            Some(Claim { session, resume_key, earlier })
+        }
+    };
+    match claim.as_ref().and_then(|claim| claim.earlier.as_ref()) {
+        // It has its place in the room.
+        Some(_) => grant.may_publish(&room)?,
+        None => services.rooms.check_publisher(&grant, &room)?,
+    }
     let device = device(&request);
     let offer = offer(&services, request).await?;
     let revoked = services.rooms.revoked(&grant, &room);
     let until = Box::pin(async move {
         revoked.await;
     });
-    opened(Kind::Whip, services.webrtc.publish(grant, room, device, &offer, until))
+    opened(Kind::Whip, services.webrtc.publish(grant, (room, claim), device, &offer, until))
+}
+
+/// The session that the request names, and its key.
+fn named(headers: &HeaderMap) -> Result<Option<(SessionId, ResumeKey)>, ErrorBody> {
+    let Some(value) = headers.get(HeaderName::from_static(SESSION)) else { return Ok(None) };
+    let words = value.to_str().ok().and_then(|value| value.trim().split_once(' '));
+    let read = words.and_then(|(session, key)| {
+        Some((session.parse().ok()?, ResumeKey::try_from(key.trim().to_owned()).ok()?))
+    });
+    let message = "Longtake-Session holds a UUID and 32 hexadecimal digits, with a space between them";
+    read.map(Some).ok_or_else(|| ErrorBody::new(ErrorCode::BadRequest, message))
 }
 
 /// What publishes: by the name in `?name=`, and the program by its `User-Agent`.
@@ -60,6 +87,23 @@ mod tests {
     use axum::body::Body;
 
     use super::*;
+
+    #[test]
+    fn a_session_is_named_with_its_key_or_not_at_all() {
+        let id = "01890a5d-ac96-774b-bcce-b302099a8057";
+        let named = |value: &str| {
+            let headers = HeaderMap::from_iter([(HeaderName::from_static(SESSION), value.parse().unwrap())]);
+            super::named(&headers)
+                .map(|found| found.map(|(id, key)| (id.to_string(), key.expose().to_owned())))
+        };
+        assert_eq!(super::named(&HeaderMap::new()).unwrap().map(|(id, _)| id), None);
+        let key = "0a".repeat(16);
+        assert_eq!(named(&format!("{id} {key}")), Ok(Some((id.to_owned(), key.clone()))));
+        for bad in ["", id, &key, &format!("{id} {key}0"), &format!("{key} {id}"), &format!("../{id} {key}")]
+        {
+            assert_eq!(named(bad).map_err(|error| error.code), Err(ErrorCode::BadRequest), "{bad}");
+        }
+    }
 
     #[test]
     fn a_publisher_is_called_by_its_name_or_by_what_it_is() {

@@ -27,6 +27,12 @@ pub(super) struct Live {
 }
 
 impl TrackIngest {
+    /// The time of the highest unit that has arrived, or when its part ends, in 1/90000 s since the session's start.
+    #[must_use]
+    pub fn latest_90k(&self) -> Option<u64> {
+        self.highest.map(|highest| highest.latest_90k)
+    }
+
     /// Takes what the message that came last has brought for those who watch: units newer than all before. What is not
     /// taken before the next message is gone.
     pub fn take_live(&mut self) -> Vec<LiveUnit> {

@@ -24,9 +24,7 @@ const DISCREET: [&str; 3] = ["str0m=warn", "is=warn", "dimpl=warn"];
 #[must_use]
 pub fn subscriber(format: LogFormat) -> Box<dyn Subscriber + Send + Sync> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
-    let discreet = DISCREET.iter().filter_map(|directive| directive.parse().ok());
-    let filter = discreet.fold(filter, EnvFilter::add_directive);
-    let builder = tracing_subscriber::fmt().with_env_filter(filter);
+    let builder = tracing_subscriber::fmt().with_env_filter(discreet(filter));
     match format {
         LogFormat::Json => Box::new(builder.json().flatten_event(true).with_current_span(false).finish()),
         LogFormat::Text => {
@@ -34,6 +32,13 @@ pub fn subscriber(format: LogFormat) -> Box<dyn Subscriber + Send + Sync> {
             Box::new(builder.event_format(Lines).finish())
         }
     }
+}
+
+/// The same filter, which keeps quiet what tells addresses and keys.
+#[must_use]
+pub fn discreet(filter: EnvFilter) -> EnvFilter {
+    let directives = DISCREET.iter().filter_map(|directive| directive.parse().ok());
+    directives.fold(filter, EnvFilter::add_directive)
 }
 
 /// Lines for people.

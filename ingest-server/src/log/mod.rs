@@ -23,7 +23,7 @@ use crate::database::StoredSession;
 use crate::ingest::{Counters, PartRecord, StoredTrack};
 use crate::webrtc::ViewerCounters;
 
-pub use format::subscriber;
+pub use format::{discreet, subscriber};
 
 /// The target of every line that is written for people.
 pub(crate) const TARGET: &str = "longtake";

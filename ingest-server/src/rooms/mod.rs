@@ -8,6 +8,7 @@ mod chat;
 mod moderation;
 pub(crate) mod socket;
 mod state;
+mod token_bans;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +18,7 @@ use std::time::Duration;
 use protocol::RoomName;
 use protocol::control::Hello;
 use protocol::error::{ErrorBody, ErrorCode};
-use protocol::room::{Role, Room, RoomMessage, Viewer, ViewerId, ViewerMessage};
+use protocol::room::{Role, Room, RoomMessage, TokenId, Viewer, ViewerId, ViewerMessage};
 use tokio::sync::{Notify, broadcast, mpsc};
 use tokio::time::sleep_until;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -36,6 +37,7 @@ pub(crate) use state::shown_name;
 
 use bans::Bans;
 use state::{RoomsState, SocketId};
+use token_bans::TokenBans;
 
 /// Messages that wait for one viewer. One who takes so few of them is disconnected, and finds the room as it then is
 /// when it comes back.
@@ -68,6 +70,7 @@ pub(crate) struct Rooms {
 struct Hub {
     rooms: RoomsState,
     bans: Bans,
+    token_bans: TokenBans,
     outboxes: HashMap<SocketId, mpsc::Sender<Outgoing>>,
 }
 
@@ -79,13 +82,30 @@ enum Outgoing {
     Close(ErrorBody),
 }
 
-/// Who must leave a room at once.
+/// Who must leave at once.
 #[derive(Debug, Clone)]
 struct Revocation {
-    room: RoomName,
-    /// This viewer; without one, everybody.
-    viewer: Option<ViewerId>,
+    /// This room; without one, every room.
+    room: Option<RoomName>,
+    whom: Whom,
     why: ErrorBody,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Whom {
+    Everybody,
+    Viewer(ViewerId),
+    Token(TokenId),
+}
+
+impl Whom {
+    fn includes(&self, grant: &Grant) -> bool {
+        match self {
+            Self::Everybody => true,
+            Self::Viewer(viewer) => grant.viewer.as_ref() == Some(viewer),
+            Self::Token(token) => grant.token == Some(*token),
+        }
+    }
 }
 
 /// A viewer's place in a room, given back when it is dropped.
@@ -134,8 +154,9 @@ impl Rooms {
     ) -> Result<Arc<Self>, DatabaseError> {
         let rooms = RoomsState::new(clock.now(), limits, database.kept_rooms().await?);
         let bans = Bans::new(database.bans().await?);
+        let token_bans = TokenBans::new(database.token_bans().await?);
         Ok(Arc::new(Self {
-            hub: Mutex::new(Hub { rooms, bans, outboxes: HashMap::new() }),
+            hub: Mutex::new(Hub { rooms, bans, token_bans, outboxes: HashMap::new() }),
             opening: tokio::sync::Mutex::default(),
             sessions,
             database,
@@ -157,12 +178,15 @@ impl Rooms {
     /// # Errors
     /// [`ErrorCode::Forbidden`], [`ErrorCode::RoomClosed`], [`ErrorCode::RoomFull`], and those of [`Sessions::open`].
     pub(crate) async fn open(&self, grant: &Grant, hello: &Hello) -> Result<Attached, ErrorBody> {
-        grant.may_publish(&hello.room)?;
         let _opening = self.opening.lock().await;
+        // Somebody may have banned the token since the connection was made.
+        self.check_token(grant.clone())?.may_publish(&hello.room)?;
         if self.sessions.find(hello.session).is_none() {
             self.check_publisher(grant, &hello.room)?;
         }
-        self.sessions.open(hello).await
+        let attached = self.sessions.open(hello).await?;
+        attached.session.set_publisher_token(grant.token);
+        Ok(attached)
     }
 
     /// Whether one more session may come to the room, as far as can be told before it does.
@@ -184,6 +208,19 @@ impl Rooms {
         if self.hub().bans.holds(room, viewer, self.clock.unix_ms()) { Err(banned()) } else { Ok(()) }
     }
 
+    /// The grant with the rooms that its token is kept out of.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Unauthorized`] when the token is revoked.
+    pub(crate) fn check_token(&self, grant: Grant) -> Result<Grant, ErrorBody> {
+        let Some(token) = grant.token else { return Ok(grant) };
+        let (hub, unix_ms) = (self.hub(), self.clock.unix_ms());
+        if hub.token_bans.is_revoked(token, unix_ms) {
+            return Err(revoked_token());
+        }
+        Ok(Grant { barred: hub.token_bans.rooms(token, unix_ms), ..grant })
+    }
+
     /// Resolves, with the reason, when the grant no longer holds in the room: its viewer was removed or banned, the room
     /// was closed, or its token has ended. From the call on nothing is missed.
     pub(crate) fn revoked(
@@ -193,12 +230,13 @@ impl Rooms {
     ) -> impl Future<Output = ErrorBody> + Send + use<> {
         let mut revocations = self.revocations.subscribe();
         // A ban that came before is found by looking, one that comes now is heard.
-        let already = self.check_ban(grant).err();
+        let token = self.check_token(grant.clone()).and_then(|grant| grant.may_view(room));
+        let already = self.check_ban(grant).and(token).err();
         let ends = grant.ends_unix_ms.map(|ends| {
             let left = Duration::from_millis(ends.saturating_sub(self.clock.unix_ms()));
             tokio::time::sleep(left)
         });
-        let (viewer, room) = (grant.viewer.clone(), room.clone());
+        let (grant, room) = (grant.clone(), room.clone());
         async move {
             if let Some(why) = already {
                 return why;
@@ -212,8 +250,8 @@ impl Rooms {
             let revoked = async {
                 loop {
                     match revocations.recv().await {
-                        Ok(Revocation { room: of, viewer: whom, why })
-                            if of == room && (whom.is_none() || whom == viewer) =>
+                        Ok(Revocation { room: of, whom, why })
+                            if of.as_ref().is_none_or(|of| *of == room) && whom.includes(&grant) =>
                         {
                             return why;
                         }
@@ -275,10 +313,16 @@ impl Rooms {
                 () = stop.wait() => return,
             }
             self.look();
-            let mut hub = self.hub();
-            hub.rooms.expire(self.clock.now());
-            hub.bans.expire(self.clock.unix_ms());
+            self.expire();
+            self.learn_revocations().await;
         }
+    }
+
+    /// Forgets rooms and bans whose time has passed.
+    fn expire(&self) {
+        let mut hub = self.hub();
+        hub.rooms.expire(self.clock.now());
+        hub.bans.expire(self.clock.unix_ms());
     }
 
     /// Looks at the sessions and viewers as they are now, and tells what has changed.
@@ -328,6 +372,8 @@ impl Rooms {
             room: Some(room.clone()),
             name: viewer.to_string(),
             viewer: Some(viewer.clone()),
+            token: grant.token,
+            barred: Vec::new(),
             ends_unix_ms: Some(grant.ends_unix_ms.map_or(lasts, |ends| ends.min(lasts))),
         };
         let socket = SocketId(self.next_socket.fetch_add(1, Ordering::Relaxed));
@@ -338,6 +384,7 @@ impl Rooms {
             return Err(banned());
         }
         let superseded = hub.rooms.enter(self.clock.now(), room, &viewer, alias, (socket, watches))?;
+        hub.rooms.came_by(room, &viewer, grant.token);
         if let Some(outbox) = superseded.and_then(|socket| hub.outboxes.remove(&socket)) {
             let message = "this viewer has opened the room in too many pages; this one was closed";
             let why = ErrorBody { retryable: false, ..ErrorBody::new(ErrorCode::Superseded, message) };
@@ -387,6 +434,10 @@ impl Drop for Guest {
         self.rooms.hub().rooms.guest_leaves(self.rooms.clock.now(), &self.room);
         self.rooms.changed.notify_one();
     }
+}
+
+fn revoked_token() -> ErrorBody {
+    ErrorBody::new(ErrorCode::Unauthorized, "the access token was revoked; ask for another one")
 }
 
 fn banned() -> ErrorBody {

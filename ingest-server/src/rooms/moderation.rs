@@ -2,11 +2,11 @@
 //! the server's log.
 
 use protocol::error::{ErrorBody, ErrorCode};
-use protocol::room::{AuditAction, AuditEntry, RoomMessage, ViewerId};
+use protocol::room::{AuditAction, AuditEntry, RoomMessage, TokenBan, TokenId, ViewerId};
 use protocol::{RoomName, SessionId};
 
-use super::{Ban, Revocation, Rooms, banned};
-use crate::access::Grant;
+use super::{Ban, Revocation, Rooms, Whom, banned, revoked_token};
+use crate::access::{Grant, barred};
 use crate::database::{Change, DatabaseError};
 use crate::log;
 
@@ -40,7 +40,7 @@ impl Rooms {
         if !was_there && sessions.is_empty() {
             return Err(no_such_room());
         }
-        let _ = self.revocations.send(Revocation { room: name.clone(), viewer: None, why });
+        let _ = self.revocations.send(Revocation { room: Some(name.clone()), whom: Whom::Everybody, why });
         let forgotten = Change::ForgetRoom(name.clone());
         self.record(by, AuditAction::RoomClosed, Some(name), None, vec![forgotten]).await
     }
@@ -78,7 +78,8 @@ impl Rooms {
             return Err(ErrorBody::new(ErrorCode::NotFound, "there is no such viewer in this room"));
         }
         let why = ErrorBody::new(ErrorCode::Removed, "who moderates this room has asked you to leave");
-        let _ = self.revocations.send(Revocation { room: room.clone(), viewer: Some(viewer.clone()), why });
+        let whom = Whom::Viewer(viewer.clone());
+        let _ = self.revocations.send(Revocation { room: Some(room.clone()), whom, why });
         self.record(by, AuditAction::ViewerRemoved, Some(room), Some(viewer.to_string()), Vec::new()).await
     }
 
@@ -89,7 +90,8 @@ impl Rooms {
     pub(crate) async fn ban(&self, by: &Grant, ban: Ban) -> Result<(), ErrorBody> {
         let (room, viewer) = (ban.room.clone(), ban.viewer.clone());
         self.hub().bans.insert(ban.clone());
-        let revocation = Revocation { room: room.clone(), viewer: Some(viewer.clone()), why: banned() };
+        let whom = Whom::Viewer(viewer.clone());
+        let revocation = Revocation { room: Some(room.clone()), whom, why: banned() };
         let _ = self.revocations.send(revocation);
         self.record(
             by,
@@ -116,6 +118,86 @@ impl Rooms {
         }
         let lifted = Change::LiftBan(room.clone(), viewer.clone());
         self.record(by, AuditAction::BanLifted, Some(room), Some(viewer.to_string()), vec![lifted]).await
+    }
+
+    /// Keeps a token out, with everybody who came by it.
+    ///
+    /// # Errors
+    /// [`ErrorCode::StorageUnavailable`] when it holds until a restart only.
+    pub(crate) async fn ban_token(&self, by: &Grant, ban: TokenBan) -> Result<(), ErrorBody> {
+        self.hub().token_bans.insert(ban.clone());
+        self.enforce(&ban);
+        let (room, target) = (ban.room.clone(), Some(ban.token.to_string()));
+        let changes = vec![Change::BanToken(ban)];
+        self.record(by, AuditAction::TokenBanned, room.as_ref(), target, changes).await
+    }
+
+    /// Keeps the token of a session's publisher out of the session's room, and ends the session.
+    ///
+    /// # Errors
+    /// [`ErrorCode::BadRequest`] when there is no token that could be banned, and those of [`Self::end_session`].
+    pub(crate) async fn ban_publisher(
+        &self,
+        by: &Grant,
+        room: &RoomName,
+        id: SessionId,
+        until_unix_ms: Option<u64>,
+    ) -> Result<(), ErrorBody> {
+        let refused = |message| Err(ErrorBody::new(ErrorCode::BadRequest, message));
+        let Some(session) = self.sessions.find(id) else {
+            return refused("nobody publishes this session any more; ban the token by its id");
+        };
+        let Some(token) = session.publisher_token() else {
+            return refused(
+                "the publisher shows no token of its own but the server's, which cannot be banned: end the session, give out \
+                 tokens with a role instead, and set another access token",
+            );
+        };
+        self.end_session(by, room, id).await?;
+        self.ban_token(by, TokenBan { token, room: Some(room.clone()), until_unix_ms }).await
+    }
+
+    /// Lets a banned token in again.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotFound`] for one that is not banned, or [`ErrorCode::StorageUnavailable`].
+    pub(crate) async fn lift_token_ban(
+        &self,
+        by: &Grant,
+        room: &RoomName,
+        token: TokenId,
+    ) -> Result<(), ErrorBody> {
+        if !self.hub().token_bans.lift(token, Some(room)) {
+            return Err(ErrorBody::new(ErrorCode::NotFound, "this token is not banned from the room"));
+        }
+        let lifted = Change::LiftTokenBan(token, Some(room.clone()));
+        let target = Some(token.to_string());
+        self.record(by, AuditAction::TokenBanLifted, Some(room), target, vec![lifted]).await
+    }
+
+    /// The bans of tokens that hold, of one room or of all.
+    pub(crate) fn banned_tokens(&self, room: Option<&RoomName>) -> Vec<TokenBan> {
+        let hub = self.hub();
+        let all = hub.token_bans.all(self.clock.unix_ms());
+        all.filter(|ban| room.is_none() || ban.room.as_ref() == room).cloned().collect()
+    }
+
+    /// Takes in what `longtake-ingest token revoke` has stored.
+    pub(super) async fn learn_revocations(&self) {
+        // A database that does not answer is told of elsewhere.
+        let Ok(stored) = self.database.token_bans().await else { return };
+        let news = self.hub().token_bans.learn(stored);
+        for ban in news {
+            self.enforce(&ban);
+        }
+    }
+
+    /// Sends those away who came by a token.
+    fn enforce(&self, ban: &TokenBan) {
+        let why = if ban.room.is_some() { barred() } else { revoked_token() };
+        self.sessions.send_away(ban.token, ban.room.as_ref(), &why);
+        let _ =
+            self.revocations.send(Revocation { room: ban.room.clone(), whom: Whom::Token(ban.token), why });
     }
 
     /// Deletes a chat message, also from the screens that show it.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use protocol::error::{ErrorBody, ErrorCode};
 use protocol::room::{
-    CHAT_HISTORY, ChatMessage, MAX_ALIAS_CHARS, MAX_CHAT_CHARS, Room, RoomMessage, RoomSession, Viewer,
-    ViewerId, ViewerMessage,
+    CHAT_HISTORY, ChatMessage, MAX_ALIAS_CHARS, MAX_CHAT_CHARS, Room, RoomMessage, RoomSession, TokenId,
+    Viewer, ViewerId, ViewerMessage,
 };
 use protocol::{RoomName, SessionId};
 
@@ -76,6 +76,8 @@ struct Present {
     alias: Option<String>,
     /// Oldest first; each counts as watching or not.
     sockets: Vec<(SocketId, bool)>,
+    /// By which token it came last.
+    token: Option<TokenId>,
     said: Window,
 }
 
@@ -231,6 +233,7 @@ impl RoomsState {
         let viewer = room.viewers.entry(viewer.clone()).or_insert_with(|| Present {
             alias: None,
             sockets: Vec::new(),
+            token: None,
             said: Window::new(VIEWER_WINDOW.0, VIEWER_WINDOW.1),
         });
         viewer.alias = alias.or(viewer.alias.take());
@@ -238,6 +241,13 @@ impl RoomsState {
         viewer.sockets.push(socket);
         room.empty_since = None;
         Ok(superseded)
+    }
+
+    /// A viewer that has just come did so by this token.
+    pub(super) fn came_by(&mut self, name: &RoomName, viewer: &ViewerId, token: Option<TokenId>) {
+        if let Some(viewer) = self.rooms.get_mut(name).and_then(|room| room.viewers.get_mut(viewer)) {
+            viewer.token = token;
+        }
     }
 
     /// A viewer's socket is gone.
@@ -403,6 +413,7 @@ impl RoomsState {
                 viewer: id.clone(),
                 alias: viewer.alias.clone(),
                 watches: viewer.sockets.iter().any(|(_, watches)| *watches),
+                token: viewer.token,
             })
             .collect();
         viewers.sort_by(|a, b| a.viewer.cmp(&b.viewer));

@@ -6,5 +6,5 @@ mod registry;
 mod session;
 
 pub use lifecycle::{Facts, Lifecycle};
-pub(crate) use registry::{DeleteError, Sessions, SessionsConfig};
+pub(crate) use registry::{DeleteError, Earlier, Sessions, SessionsConfig};
 pub(crate) use session::{Attached, LiveSession};

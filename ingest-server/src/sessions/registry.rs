@@ -11,8 +11,8 @@ use protocol::api::{Session, SessionStatus};
 use protocol::certificate::{PublicKey, Signed};
 use protocol::control::Hello;
 use protocol::error::{ErrorBody, ErrorCode};
-use protocol::room::RoomSession;
-use protocol::{RoomName, SessionId};
+use protocol::room::{RoomSession, TokenId};
+use protocol::{ResumeKey, RoomName, SessionId, Track};
 use sha2::{Digest as _, Sha256};
 use signing::SigningKey;
 use subtle::ConstantTimeEq as _;
@@ -57,6 +57,17 @@ pub(crate) struct Sessions {
     clock: Clock,
     changes: Arc<Changes>,
     next_connection: AtomicU64,
+}
+
+/// What is there of a session whose publisher comes back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Earlier {
+    /// When it began, in ms since 1970.
+    pub(crate) started_unix_ms: u64,
+    /// When the last durable part ends, in 1/90000 s since then.
+    pub(crate) end_90k: u64,
+    /// The tracks that it has.
+    pub(crate) tracks: Vec<Track>,
 }
 
 /// Why a session cannot be deleted.
@@ -126,6 +137,17 @@ impl Sessions {
         rooms
     }
 
+    /// Closes the connections of publishers who came by this token, in one room or in all.
+    pub(crate) fn send_away(&self, token: TokenId, room: Option<&RoomName>, why: &ErrorBody) {
+        let all: Vec<Arc<LiveSession>> = self.live().values().cloned().collect();
+        let is_meant = |session: &Arc<LiveSession>| {
+            session.publisher_token() == Some(token) && room.is_none_or(|room| session.info.room == *room)
+        };
+        for session in all.into_iter().filter(is_meant) {
+            session.send_away(why);
+        }
+    }
+
     /// Changes when a session comes, changes its status or connections, or goes.
     pub(crate) fn news(&self) -> watch::Receiver<u64> {
         self.changes.sessions.subscribe()
@@ -149,6 +171,55 @@ impl Sessions {
         LiveSession::new(stored, track, *abandon_after, self.clock, Arc::clone(&self.changes))
     }
 
+    /// What is there of a session that a publisher names before it opens one of its tracks; `None` for a new one.
+    ///
+    /// # Errors
+    /// [`ErrorCode::SessionTaken`] for another publisher's, [`ErrorCode::InvalidMessage`] for one of another room,
+    /// [`ErrorCode::SessionEnded`], or [`ErrorCode::StorageUnavailable`].
+    pub(crate) async fn earlier(
+        &self,
+        id: SessionId,
+        resume_key: &ResumeKey,
+        room: &RoomName,
+    ) -> Result<Option<Earlier>, ErrorBody> {
+        if self.database.is_ended(id).await.map_err(unavailable)? {
+            return Err(ended());
+        }
+        let found = match self.find(id) {
+            Some(live) => Some((Arc::clone(&live.info), live.is_ended(), live.stored_tracks())),
+            None => {
+                let stored = self.database.session(id).await.map_err(unavailable)?;
+                stored.map(|stored| (Arc::new(stored.info), false, stored.tracks))
+            }
+        };
+        let Some((info, is_ended, tracks)) = found else {
+            if self.database.is_deleted(id).await.map_err(unavailable)? {
+                return Err(deleted());
+            }
+            return Ok(None);
+        };
+        let key: [u8; 32] = Sha256::digest(resume_key.expose()).into();
+        if !bool::from(info.resume_key_sha256.ct_eq(&key)) {
+            return Err(taken());
+        }
+        if info.room != *room {
+            let message =
+                format!("the session is in the room {}; publish to it there, or begin a new one", info.room);
+            return Err(ErrorBody::new(ErrorCode::InvalidMessage, message));
+        }
+        if is_ended {
+            return Err(ended());
+        }
+        if tracks.iter().any(|(_, stored)| stored.finish.is_some()) {
+            return Err(finished());
+        }
+        Ok(Some(Earlier {
+            started_unix_ms: info.started_unix_ms,
+            end_90k: tracks.iter().filter_map(|(_, stored)| stored.end_90k).max().unwrap_or(0),
+            tracks: tracks.iter().map(|(track, _)| *track).collect(),
+        }))
+    }
+
     /// Attaches a connection to the session and track of its hello.
     ///
     /// # Errors
@@ -162,8 +233,7 @@ impl Sessions {
             None => (Arc::new(self.load(hello, key).await?), true),
         };
         if !bool::from(session.info.resume_key_sha256.ct_eq(&key)) {
-            let message = "the session was begun by another publisher; begin a new one";
-            return Err(ErrorBody::new(ErrorCode::SessionTaken, message));
+            return Err(taken());
         }
         if session.info.started_unix_ms != hello.started_unix_ms || session.info.room != hello.room {
             let message = "the session began at another time or in another room, by its first hello";
@@ -185,10 +255,6 @@ impl Sessions {
     }
 
     async fn load(&self, hello: &Hello, key: [u8; 32]) -> Result<LiveSession, ErrorBody> {
-        let unavailable = |error: DatabaseError| {
-            log::storage_fails(&error.to_string());
-            crate::recorder::unavailable()
-        };
         if self.live().len() >= self.config.capacity {
             let message = "the server holds as many sessions as it is set to";
             return Err(ErrorBody::new(ErrorCode::TooManySessions, message));
@@ -200,7 +266,7 @@ impl Sessions {
             return Ok(self.make_live(stored));
         }
         if self.database.is_deleted(hello.session).await.map_err(unavailable)? {
-            return Err(ErrorBody::new(ErrorCode::SessionEnded, "the session was deleted; begin a new one"));
+            return Err(deleted());
         }
         let info = SessionInfo {
             id: hello.session,
@@ -399,4 +465,21 @@ impl Sessions {
 fn ended() -> ErrorBody {
     let message = "who moderates the room has ended this session; begin a new one";
     ErrorBody::new(ErrorCode::SessionEnded, message)
+}
+
+fn finished() -> ErrorBody {
+    ErrorBody::new(ErrorCode::SessionEnded, "the session has ended; begin a new one")
+}
+
+fn deleted() -> ErrorBody {
+    ErrorBody::new(ErrorCode::SessionEnded, "the session was deleted; begin a new one")
+}
+
+fn taken() -> ErrorBody {
+    ErrorBody::new(ErrorCode::SessionTaken, "the session was begun by another publisher; begin a new one")
+}
+
+fn unavailable(error: DatabaseError) -> ErrorBody {
+    log::storage_fails(&error.to_string());
+    crate::recorder::unavailable()
 }

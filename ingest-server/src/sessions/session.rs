@@ -7,7 +7,7 @@ use std::time::Duration;
 use protocol::Track;
 use protocol::api::{Session, SessionStatus, TrackState};
 use protocol::error::ErrorBody;
-use protocol::room::{RoomSession, RoomTrack};
+use protocol::room::{RoomSession, RoomTrack, TokenId};
 use tokio::sync::watch;
 
 use super::changes::Changes;
@@ -26,6 +26,8 @@ pub(crate) struct LiveSession {
     last_activity_unix_ms: AtomicU64,
     /// Whether somebody has ended it who moderates its room.
     is_ended: AtomicBool,
+    /// The token by which its publisher came last.
+    publisher_token: Mutex<Option<TokenId>>,
     clock: Clock,
     changes: Arc<Changes>,
 }
@@ -66,6 +68,7 @@ impl LiveSession {
             last_activity_unix_ms: AtomicU64::new(stored.last_activity_unix_ms),
             info: Arc::new(stored.info),
             is_ended: AtomicBool::new(false),
+            publisher_token: Mutex::new(None),
             clock,
             changes,
         }
@@ -124,6 +127,12 @@ impl LiveSession {
     /// Takes no more of the session: its connections are closed with `why`, and who watches sees its end.
     pub(crate) fn end(&self, why: &ErrorBody) {
         self.is_ended.store(true, Ordering::Relaxed);
+        self.send_away(why);
+        self.end_fanout();
+    }
+
+    /// Closes its publisher's connections with `why`.
+    pub(crate) fn send_away(&self, why: &ErrorBody) {
         for track in Track::ALL {
             let mut ingest = self.ingest(track);
             if let Some(connection) = ingest.connection() {
@@ -132,7 +141,16 @@ impl LiveSession {
             drop(ingest);
             self.announce(track);
         }
-        self.end_fanout();
+    }
+
+    /// Remembers by which token its publisher came.
+    pub(crate) fn set_publisher_token(&self, token: Option<TokenId>) {
+        *self.publisher_token.lock().unwrap_or_else(PoisonError::into_inner) = token;
+    }
+
+    /// The token by which its publisher came last, if that was one with a role.
+    pub(crate) fn publisher_token(&self) -> Option<TokenId> {
+        *self.publisher_token.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn is_ended(&self) -> bool {

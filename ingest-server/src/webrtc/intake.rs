@@ -75,6 +75,11 @@ pub(super) struct VideoIntake {
 }
 
 impl VideoIntake {
+    /// As many units were there before; the ones so far come behind them.
+    pub(super) const fn skip(&mut self, units: u64) {
+        self.numbers.next += units;
+    }
+
     /// Units so far.
     pub(super) const fn units(&self) -> u64 {
         self.numbers.next
@@ -168,6 +173,11 @@ pub(super) struct AudioIntake {
 }
 
 impl AudioIntake {
+    /// As many units were there before; the ones so far come behind them.
+    pub(super) const fn skip(&mut self, units: u64) {
+        self.numbers.next += units;
+    }
+
     /// Units so far.
     pub(super) const fn units(&self) -> u64 {
         self.numbers.next

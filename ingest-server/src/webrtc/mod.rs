@@ -18,6 +18,7 @@ mod port;
 mod publisher;
 mod resources;
 mod routes;
+mod take;
 mod timeline;
 mod trickle;
 mod viewer;
@@ -46,6 +47,7 @@ use viewer::Viewer;
 
 pub(crate) use negotiation::OfferError;
 pub(crate) use resources::{Kind, NoRoom, PatchError};
+pub(crate) use take::Claim;
 pub(crate) use trickle::TrickleError;
 pub(crate) use viewer::ViewerCounters;
 
@@ -127,11 +129,11 @@ impl WebRtc {
         Ok(opened)
     }
 
-    /// Lets somebody publish to a room, until it leaves or `until` comes true.
+    /// Lets somebody publish to a room, until it leaves or `until` comes true: the session of its claim, or a new one.
     pub(crate) fn publish(
         &self,
         grant: Grant,
-        room: RoomName,
+        (room, claim): (RoomName, Option<Claim>),
         device: Device,
         offer: &str,
         until: BoxFuture<'static, ()>,
@@ -139,7 +141,7 @@ impl WebRtc {
         let Taken { peer, held, opened, video, audio } =
             self.take(Kind::Whip, room.clone(), offer, Way::In, until)?;
         let (context, key) = (Arc::clone(&self.context), Arc::clone(&self.key));
-        let publisher = Publisher { peer, context, key, held, grant, room, device, video, audio };
+        let publisher = Publisher { peer, context, key, held, grant, room, claim, device, video, audio };
         tokio::spawn(publisher.run());
         Ok(opened)
     }

@@ -2,45 +2,47 @@
 //!
 //! Such a publisher knows nothing of units and digests, and what its network loses is gone. So the server numbers what arrives, and
 //! signs the end of a track itself, saying that no device vouches for any unit of it.
+//!
+//! A publisher that has named its session may come back with it: until it says goodbye the session does not end, but is interrupted.
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use protocol::codec::{CodecParameters, Params};
-use protocol::control::{
-    Device, Event as SessionEvent, EventKind, Finish, Hello, PublisherMessage, ServerMessage,
-};
-use protocol::digest::UnitDigests;
+use protocol::control::{Device, Event as SessionEvent, EventKind, Hello, PublisherMessage, ServerMessage};
 use protocol::error::{ErrorBody, ErrorCode};
 use protocol::unit::Unit;
-use protocol::{Hex, PROTOCOL_VERSION, ResumeKey, RoomName, SessionId, Track, UnitRange, UnitRanges};
+use protocol::{Interruption, InterruptionReason, PROTOCOL_VERSION, RoomName, Track};
 use signing::SigningKey;
 use str0m::Event;
 use str0m::media::{KeyframeRequestKind, MediaData};
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout};
 
 use super::intake::{AudioIntake, IntakeError, Taken, VideoIntake};
 use super::negotiation::Line;
-use super::peer::Peer;
-use super::resources::Held;
+use super::peer::{Peer, PeerEnd};
+use super::resources::{Held, Over};
+use super::take::{Claim, Take};
 use super::timeline::{Report, Timeline};
 use crate::access::Grant;
-use crate::ingest::Transmit;
 use crate::ingest::feed::{Feed, IngestContext};
+use crate::ingest::{TrackIngest, Transmit};
 use crate::log;
 
 /// There is an IDR picture at least this often, if the publisher heeds requests: viewers join at one, and segments begin with one.
 const KEY_INTERVAL: Duration = Duration::from_secs(2);
 /// How long a request for an IDR picture is given before the next one.
 const KEY_PATIENCE: Duration = Duration::from_millis(500);
-/// Losses within this time are one event, and a track has so many of such events at the most.
+/// Losses within this time are one event, and a track has so many events at the most.
 const LOSS_INTERVAL: Duration = Duration::from_secs(5);
-const MAX_LOSS_EVENTS: u32 = 1_000;
+const MAX_EVENTS: u32 = 1_000;
 /// How often records that wait for room in the memory budget are tried again.
 const BUDGET_INTERVAL: Duration = Duration::from_millis(20);
 /// How long the end of a session may take to become durable.
 const FINISH_PATIENCE: Duration = Duration::from_secs(8);
+/// How long the word that a session has ended may come behind the end of its connection.
+const GOODBYE_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a publisher that sends pictures may leave out the parameter sets that decode them.
 const PARAMETERS_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -51,18 +53,10 @@ pub(super) struct Publisher {
     pub(super) held: Held,
     pub(super) grant: Grant,
     pub(super) room: RoomName,
+    pub(super) claim: Option<Claim>,
     pub(super) device: Device,
     pub(super) video: Option<Line>,
     pub(super) audio: Option<Line>,
-}
-
-/// What all of a session's tracks have in common.
-struct Take {
-    session: SessionId,
-    resume_key: ResumeKey,
-    started_unix_ms: u64,
-    /// When the session started, on the server's clock.
-    started: Duration,
 }
 
 /// One track, open once its first unit has come.
@@ -72,7 +66,7 @@ struct Lane<'a> {
     /// Losses that no event has told of yet, and when the last event was.
     losses: u32,
     told: Option<Duration>,
-    loss_events: u32,
+    next_event: u32,
     is_complete: bool,
 }
 
@@ -80,21 +74,10 @@ impl Publisher {
     /// Serves the publisher to its end.
     pub(super) async fn run(self) {
         let context = Arc::clone(&self.context);
-        let Self { mut peer, key, mut held, grant, room, device, video, audio, .. } = self;
-        let now = context.clock.now();
-        let unix_ms = context.clock.unix_ms();
-        let random = *uuid::Uuid::new_v4().as_bytes();
-        let mut ten = [0; 10];
-        ten.copy_from_slice(&random[..10]);
-        let take = Take {
-            session: SessionId::v7(unix_ms, ten),
-            resume_key: ResumeKey::from_bytes(*uuid::Uuid::new_v4().as_bytes()),
-            started_unix_ms: unix_ms,
-            started: now,
-        };
+        let Self { mut peer, key, mut held, grant, room, claim, device, video, audio, .. } = self;
         let mut recording = Recording {
             context: &context,
-            take,
+            take: Take::new(claim, context.clock),
             grant,
             room,
             device,
@@ -107,17 +90,55 @@ impl Publisher {
             wants_key: false,
             without_parameters: None,
         };
-        let ending = recording.receive(&mut peer, &mut held, video, audio).await;
+        let mut ending = recording.receive(&mut peer, &mut held, video, audio).await;
         peer.close(context.clock.instant_now()).await;
-        recording.finish(&key).await;
+        if recording.take.may_be_resumed && matches!(ending, Ending::Goodbye) {
+            // A browser closes the connection and sends its DELETE at the same time; only that ends the session.
+            recording.flush();
+            if let Ok(over) = timeout(GOODBYE_PATIENCE, held.over()).await {
+                ending = Ending::Over(over);
+            }
+        }
+        if recording.take.may_be_resumed && ending.may_come_back() {
+            recording.leave().await;
+        } else {
+            recording.finish(&key).await;
+        }
         recording.log(&ending);
     }
 }
 
 /// How a publisher ends.
 enum Ending {
+    /// The connection is gone.
     Gone(&'static str),
+    /// The peer has closed it.
+    Goodbye,
+    /// Somebody has ended it.
+    Over(Over),
+    /// The track takes no more.
     Refused(ErrorBody),
+}
+
+impl Ending {
+    /// Whether the publisher may still come back: nobody has said that it is over.
+    fn may_come_back(&self) -> bool {
+        match self {
+            Self::Gone(_) | Self::Goodbye | Self::Over(Over::Stopping) => true,
+            Self::Over(Over::Left | Over::Unwelcome) => false,
+            // Most often it is back already, by a newer connection.
+            Self::Refused(error) => error.retryable || error.code == ErrorCode::Superseded,
+        }
+    }
+
+    fn why(&self) -> &str {
+        match self {
+            Self::Gone(why) => why,
+            Self::Goodbye => PeerEnd::Left.why(),
+            Self::Over(over) => over.why(),
+            Self::Refused(error) => &error.message,
+        }
+    }
 }
 
 struct Recording<'a> {
@@ -177,7 +198,7 @@ impl<'a> Recording<'a> {
             }
             peer.send().await;
             if let Some(end) = peer.end() {
-                return Ending::Gone(end.why());
+                return if end == PeerEnd::Left { Ending::Goodbye } else { Ending::Gone(end.why()) };
             }
             timer.as_mut().reset(self.due(peer.due()).into());
             tokio::select! {
@@ -187,7 +208,7 @@ impl<'a> Recording<'a> {
                 },
                 () = timer.as_mut() => {}
                 () = news(&self.lanes) => {}
-                why = held.over() => return Ending::Gone(why),
+                over = held.over() => return Ending::Over(over),
             }
         }
     }
@@ -224,7 +245,7 @@ impl<'a> Recording<'a> {
         }
         let Some((rtp_90k, report)) = times(media) else { return Ok(()) };
         let Self { timeline, video, take, .. } = self;
-        let arrived = now.saturating_sub(take.started);
+        let arrived = take.elapsed(now);
         let taken = video
             .take(&media.data, rtp_90k, || timeline.pts_90k(Track::Video, rtp_90k, arrived, report))
             .map_err(|error @ IntakeError::BFrames| {
@@ -258,7 +279,7 @@ impl<'a> Recording<'a> {
             lane.losses += 1;
         }
         let Some((rtp_90k, report)) = times(media).filter(|_| !is_full) else { return Ok(()) };
-        let arrived = self.context.clock.now().saturating_sub(self.take.started);
+        let arrived = self.take.elapsed(self.context.clock.now());
         let pts_90k = self.timeline.pts_90k(Track::Audio, rtp_90k, arrived, report);
         match self.audio.take(&media.data, pts_90k) {
             Taken::Unit(unit, parameters) => self.give(Track::Audio, unit, parameters).await,
@@ -273,15 +294,23 @@ impl<'a> Recording<'a> {
         unit: Unit,
         parameters: Option<CodecParameters>,
     ) -> Result<(), ErrorBody> {
-        let params = parameters.map(|parameters| Params { from_unit: unit.number, parameters });
+        let mut unit = unit;
+        let mut params = parameters.map(|parameters| Params { from_unit: unit.number, parameters });
         if self.lanes[track as usize].feed.is_none() {
-            let Some(params) = params.clone() else { return Ok(()) };
-            self.open(track, params).await?;
+            let Some(first) = &mut params else { return Ok(()) };
+            if self.take.earlier_tracks.contains(&track) {
+                self.open(track, None).await?;
+                self.go_on(track, &mut unit);
+                first.from_unit = unit.number;
+            } else {
+                self.open(track, Some(first.clone())).await?;
+            }
         }
         let Some(feed) = &mut self.lanes[track as usize].feed else { return Ok(()) };
         let (now, id) = (self.context.clock.now(), feed.attached.id);
         feed.with(|ingest| {
-            if let Some(params) = params.filter(|params| params.from_unit > 0) {
+            let known = ingest.all_params().last().map(|known| known.parameters.clone());
+            if let Some(params) = params.filter(|params| known.as_ref() != Some(&params.parameters)) {
                 ingest.message(now, id, PublisherMessage::Params(params));
             }
             ingest.units(now, id, [Ok(unit)]);
@@ -290,28 +319,58 @@ impl<'a> Recording<'a> {
         Ok(())
     }
 
-    async fn open(&mut self, track: Track, params: Params) -> Result<(), ErrorBody> {
-        let codec = params.parameters.name();
+    /// Opens a track, a new one with its parameters.
+    async fn open(&mut self, track: Track, params: Option<Params>) -> Result<(), ErrorBody> {
         let hello = Hello {
             version: PROTOCOL_VERSION,
             session: self.take.session,
             resume_key: self.take.resume_key.clone(),
             room: self.room.clone(),
             track,
-            params: vec![params],
+            params: params.into_iter().collect(),
             device: self.device.clone(),
             started_unix_ms: self.take.started_unix_ms,
         };
         let attached = self.context.rooms.open(&self.grant, &hello).await?;
-        log::hello(hello.session, track, &self.room, &UnitRanges::new(), codec);
+        let ingest = attached.session.ingest(track);
+        let durable = ingest.stored().durable.clone();
+        let codec = ingest.all_params().last().map_or("", |params| params.parameters.name());
+        log::hello(hello.session, track, &self.room, &durable, codec);
+        self.lanes[track as usize].next_event =
+            ingest.stored().events.last().map_or(0, |event| event.number + 1);
+        drop(ingest);
         self.lanes[track as usize].feed = Some(Feed::new(self.context, attached));
         Ok(())
+    }
+
+    /// Puts the first unit of this connection behind what there is of its track, and tells that something is missing between them.
+    fn go_on(&mut self, track: Track, unit: &mut Unit) {
+        let lane = &mut self.lanes[track as usize];
+        let Some(feed) = &lane.feed else { return };
+        let ingest = feed.attached.session.ingest(track);
+        let (units, latest_90k) = (ingest.known_units(), ingest.latest_90k().unwrap_or(0));
+        drop(ingest);
+        match track {
+            Track::Video => self.video.skip(units),
+            Track::Audio => self.audio.skip(units),
+        }
+        unit.number += units;
+        unit.pts_90k = unit.pts_90k.max(latest_90k + 1);
+        self.timeline.continues(track, unit.pts_90k);
+        let away_ms = (unit.pts_90k - latest_90k) / 90;
+        let reason = InterruptionReason::ConnectionLost;
+        let now = self.context.clock.now();
+        for (kind, at_90k, away_ms) in
+            [(EventKind::Interrupted, latest_90k, None), (EventKind::Resumed, unit.pts_90k, Some(away_ms))]
+        {
+            lane.tell(now, kind, at_90k, Interruption { reason, away_ms }.to_string());
+        }
     }
 
     /// Lets the tracks do what time and the recorder ask of them, and hears what they have to say.
     fn keep_going(&mut self, now: Duration) -> Result<(), ErrorBody> {
         for lane in &mut self.lanes {
-            lane.tell_losses(now, now.saturating_sub(self.take.started));
+            lane.tell_losses(now, self.take.elapsed(now));
             let Some(feed) = &mut lane.feed else { continue };
             let id = feed.attached.id;
             feed.with(|ingest| {
@@ -335,17 +394,23 @@ impl<'a> Recording<'a> {
     /// Ends the tracks, and waits until their ends are durable.
     async fn finish(&mut self, key: &SigningKey) {
         let clock = self.context.clock;
-        for (track, units) in [(Track::Video, self.video.units()), (Track::Audio, self.audio.units())] {
+        for track in Track::ALL {
+            let is_away = self.lanes[track as usize].feed.is_none();
+            if is_away && self.take.earlier_tracks.contains(&track) && self.open(track, None).await.is_err() {
+                // Nobody may end it any more, or it has ended.
+                continue;
+            }
             let lane = &mut self.lanes[track as usize];
             let now = clock.now();
             lane.told = None;
-            lane.tell_losses(now, now.saturating_sub(self.take.started));
+            lane.tell_losses(now, self.take.elapsed(now));
             if let Some(feed) = &mut lane.feed {
-                let finish = unwitnessed_finish(key, &self.take, track, units);
                 let id = feed.attached.id;
+                let take = &self.take;
                 let mut is_ours = false;
                 feed.with(|ingest| {
                     is_ours = ingest.connection() == Some(id);
+                    let finish = take.unwitnessed_finish(key, track, ingest.known_units());
                     ingest.message(now, id, PublisherMessage::Finish(finish));
                 });
                 // Who was sent away is told nothing more.
@@ -362,6 +427,28 @@ impl<'a> Recording<'a> {
                 () = tokio::time::sleep(BUDGET_INTERVAL) => {}
             }
         }
+        self.detach().await;
+    }
+
+    /// Leaves the tracks as they are, for a publisher that may come back.
+    async fn leave(&mut self) {
+        let now = self.context.clock.now();
+        for lane in &mut self.lanes {
+            lane.told = None;
+            lane.tell_losses(now, self.take.elapsed(now));
+        }
+        self.detach().await;
+    }
+
+    /// Gives what has arrived to the recorder.
+    fn flush(&mut self) {
+        for feed in self.lanes.iter_mut().filter_map(|lane| lane.feed.as_mut()) {
+            feed.with(TrackIngest::flush);
+            feed.pass_on();
+        }
+    }
+
+    async fn detach(&mut self) {
         for lane in &mut self.lanes {
             if let Some(feed) = &mut lane.feed {
                 feed.detach().await;
@@ -375,15 +462,14 @@ impl<'a> Recording<'a> {
             let Some(feed) = &lane.feed else { continue };
             let counters = feed.attached.session.ingest(track).counters();
             match ending {
-                Ending::Gone(why) => log::gone(session, track, counters, why),
                 Ending::Refused(error) => log::refused(Some(session), track, error),
+                Ending::Gone(_) | Ending::Goodbye | Ending::Over(_) => {
+                    log::gone(session, track, counters, ending.why())
+                }
             }
         }
         if self.lanes.iter().all(|lane| lane.feed.is_none()) {
-            match ending {
-                Ending::Gone(why) => log::publisher_without_media(&self.room, why),
-                Ending::Refused(error) => log::publisher_without_media(&self.room, &error.message),
-            }
+            log::publisher_without_media(&self.room, ending.why());
         }
     }
 }
@@ -392,21 +478,22 @@ impl Lane<'_> {
     /// Records losses as an event of the track, many as one.
     fn tell_losses(&mut self, now: Duration, since_start: Duration) {
         let is_due = self.told.is_none_or(|at| now >= at + LOSS_INTERVAL);
-        let Some(feed) = self.feed.as_mut().filter(|_| is_due && self.losses > 0) else { return };
-        let losses = std::mem::take(&mut self.losses);
-        if self.loss_events >= MAX_LOSS_EVENTS {
+        if self.feed.is_none() || !is_due || self.losses == 0 {
             return;
         }
-        let event = SessionEvent {
-            number: self.loss_events,
-            at_90k: (since_start.as_micros() * 9 / 100) as u64,
-            kind: EventKind::UnitsLost,
-            detail: format!(
-                "on the way to the server, {losses} times: a WebRTC publisher sends nothing twice"
-            ),
-        };
+        let losses = std::mem::take(&mut self.losses);
+        let at_90k = (since_start.as_micros() * 9 / 100) as u64;
+        let detail =
+            format!("on the way to the server, {losses} times: a WebRTC publisher sends nothing twice");
         self.told = Some(now);
-        self.loss_events += 1;
+        self.tell(now, EventKind::UnitsLost, at_90k, detail);
+    }
+
+    /// Records an event of the track.
+    fn tell(&mut self, now: Duration, kind: EventKind, at_90k: u64, detail: String) {
+        let Some(feed) = self.feed.as_mut().filter(|_| self.next_event < MAX_EVENTS) else { return };
+        let event = SessionEvent { number: self.next_event, at_90k, kind, detail };
+        self.next_event += 1;
         let id = feed.attached.id;
         feed.with(|ingest| ingest.message(now, id, PublisherMessage::Event(event)));
     }
@@ -444,23 +531,4 @@ fn ask_for_key(peer: &mut Peer, line: Line, now: Instant) {
             .or_else(|_| writer.request_keyframe(None, KeyframeRequestKind::Fir));
         peer.settle(now);
     }
-}
-
-/// The end of a track of which no device has digests. The server signs it in the device's place, with its own key.
-fn unwitnessed_finish(key: &SigningKey, take: &Take, track: Track, units: u64) -> Finish {
-    let mut unwitnessed = UnitRanges::new();
-    if let Some(last) = units.checked_sub(1) {
-        unwitnessed.insert_range(UnitRange::new(0, last));
-    }
-    let digest = UnitDigests::new().track_digest(track, units, &unwitnessed).unwrap_or(Hex([0; 32]));
-    let finish = Finish {
-        units,
-        lost: UnitRanges::new(),
-        unwitnessed,
-        digest,
-        device_key: key.public(),
-        signature: Hex([0; 64]),
-    };
-    let statement = finish.statement(take.session, track, take.started_unix_ms).to_json();
-    Finish { signature: key.sign(&statement), ..finish }
 }

@@ -74,6 +74,28 @@ pub(super) struct Resources {
     half_open: Arc<Semaphore>,
 }
 
+/// Why a peer must go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
+    /// It has said so itself.
+    Left,
+    /// It may no longer be here.
+    Unwelcome,
+    /// The server stops.
+    Stopping,
+}
+
+impl Over {
+    /// The reason for a log line.
+    pub(super) const fn why(self) -> &'static str {
+        match self {
+            Self::Left => "the peer left",
+            Self::Unwelcome => "it may no longer be here",
+            Self::Stopping => "the server stops",
+        }
+    }
+}
+
 /// Two places: among all peers, and among those that are not connected yet.
 #[derive(Debug)]
 pub(super) struct Slots {
@@ -177,12 +199,12 @@ impl Held {
         self.slots.half_open = None;
     }
 
-    /// Waits for the word that the peer must go; gives the reason for a log line. Losing the future loses nothing.
-    pub(super) async fn over(&mut self) -> &'static str {
+    /// Waits for the word that the peer must go. Losing the future loses nothing.
+    pub(super) async fn over(&mut self) -> Over {
         tokio::select! {
-            _ = &mut self.closed => "the peer left",
-            () = &mut self.until => "it may no longer be here",
-            () = self.stop.wait() => "the server stops",
+            _ = &mut self.closed => Over::Left,
+            () = &mut self.until => Over::Unwelcome,
+            () = self.stop.wait() => Over::Stopping,
         }
     }
 }
@@ -249,8 +271,8 @@ mod tests {
         assert!(!resources.close(Kind::Whip, held.id), "it watches");
         assert!(resources.close(Kind::Whep, held.id));
         assert!(!resources.close(Kind::Whep, held.id), "twice");
-        assert_eq!(held.over().await, "the peer left");
+        assert_eq!(held.over().await, Over::Left);
         let (mut banned, _) = add(&resources, Box::pin(std::future::ready(())));
-        assert_eq!(banned.over().await, "it may no longer be here");
+        assert_eq!(banned.over().await, Over::Unwelcome);
     }
 }

@@ -53,6 +53,11 @@ pub(super) struct Timeline {
 }
 
 impl Timeline {
+    /// The unit that came last is the first behind what was there before: what follows comes after it.
+    pub(super) const fn continues(&mut self, track: Track, last_90k: u64) {
+        self.places[track as usize].last = Some(last_90k);
+    }
+
     /// When a unit is to be shown, in 1/90000 s since the session's start; `arrived` counts from there too.
     pub(super) fn pts_90k(
         &mut self,

@@ -146,7 +146,7 @@ impl Viewer {
                     None => end(&mut audio),
                 },
                 () = timer.as_mut() => timer_at = None,
-                why = held.over() => return why,
+                over = held.over() => return over.why(),
             }
         }
     }

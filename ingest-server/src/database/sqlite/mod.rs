@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use protocol::certificate::Signed;
 use protocol::digest::UnitDigests;
-use protocol::room::AuditEntry;
+use protocol::room::{AuditEntry, TokenBan};
 use protocol::{RoomName, SessionId, Track, UnitRange};
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -187,6 +187,10 @@ impl Database for SqliteDatabase {
 
     fn bans(&self) -> BoxFuture<'_, Result<Vec<Ban>, DatabaseError>> {
         rooms::bans(&self.readers).boxed()
+    }
+
+    fn token_bans(&self) -> BoxFuture<'_, Result<Vec<TokenBan>, DatabaseError>> {
+        rooms::token_bans(&self.readers).boxed()
     }
 
     fn audit(&self, page: AuditPage) -> BoxFuture<'_, Result<Vec<AuditEntry>, DatabaseError>> {

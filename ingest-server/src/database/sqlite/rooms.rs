@@ -1,6 +1,6 @@
 //! Rooms, bans and the audit log.
 
-use protocol::room::{AuditAction, AuditEntry, Role, ViewerId};
+use protocol::room::{AuditAction, AuditEntry, Role, TokenBan, TokenId, ViewerId};
 use protocol::{RoomName, SessionId};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, SqlitePool};
@@ -47,6 +47,42 @@ pub(super) async fn lift_ban(
     let sql = "DELETE FROM ban WHERE room = ? AND viewer = ?";
     sqlx::query(sql).bind(room.as_str()).bind(viewer.as_str()).execute(db).await?;
     Ok(())
+}
+
+pub(super) async fn ban_token(db: &mut SqliteConnection, ban: &TokenBan) -> Result<(), DatabaseError> {
+    sqlx::query("INSERT OR REPLACE INTO token_ban (token, room, until_unix_ms) VALUES (?, ?, ?)")
+        .bind(ban.token.to_string())
+        .bind(ban.room.as_ref().map_or("", RoomName::as_str))
+        .bind(ban.until_unix_ms.map(|until| until as i64))
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn lift_token_ban(
+    db: &mut SqliteConnection,
+    token: TokenId,
+    room: Option<&RoomName>,
+) -> Result<(), DatabaseError> {
+    sqlx::query("DELETE FROM token_ban WHERE token = ? AND room = ?")
+        .bind(token.to_string())
+        .bind(room.map_or("", RoomName::as_str))
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+pub(super) async fn token_bans(pool: &SqlitePool) -> Result<Vec<TokenBan>, DatabaseError> {
+    let rows = sqlx::query("SELECT token, room, until_unix_ms FROM token_ban").fetch_all(pool).await?;
+    let ban = |row: &SqliteRow| {
+        let (token, room): (&str, String) = (row.try_get("token")?, row.try_get("room")?);
+        Ok(TokenBan {
+            token: token.parse().map_err(|_| DatabaseError::Broken("token's id"))?,
+            room: if room.is_empty() { None } else { Some(room_of(room)?) },
+            until_unix_ms: row.try_get::<Option<i64>, _>("until_unix_ms")?.map(|until| until as u64),
+        })
+    };
+    rows.iter().map(ban).collect()
 }
 
 pub(super) async fn keep_room(

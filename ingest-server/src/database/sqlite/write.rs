@@ -87,6 +87,8 @@ pub(super) async fn apply(db: &mut SqliteConnection, changes: &[Change]) -> Resu
             Change::ForgetRoom(name) => rooms::forget_room(db, name).await?,
             Change::Ban(ban) => rooms::put_ban(db, ban).await?,
             Change::LiftBan(room, viewer) => rooms::lift_ban(db, room, viewer).await?,
+            Change::BanToken(ban) => rooms::ban_token(db, ban).await?,
+            Change::LiftTokenBan(token, room) => rooms::lift_token_ban(db, *token, room.as_ref()).await?,
             Change::Audit(entry) => rooms::put(db, entry).await?,
         }
     }

@@ -56,6 +56,7 @@ pub(super) struct Operation {
     needs: Needs,
     what: &'static str,
     pub(super) query: &'static [(&'static str, &'static str)],
+    pub(super) header: &'static [(&'static str, &'static str)],
     pub(super) body: Option<&'static str>,
     pub(super) answers: Vec<Answer>,
 }
@@ -67,7 +68,7 @@ impl Operation {
         needs: Needs,
         what: &'static str,
     ) -> Self {
-        Self { method, path, needs, what, query: &[], body: None, answers: Vec::new() }
+        Self { method, path, needs, what, query: &[], header: &[], body: None, answers: Vec::new() }
     }
 
     /// Whether it is behind the guard.
@@ -100,8 +101,10 @@ impl Operation {
 
     fn to_json(&self) -> Value {
         let place = |name: &'static str| json!({"name": name, "in": "path", "required": true, "description": place(name), "schema": {"type": "string"}});
-        let query = |(name, what): &(&str, &str)| json!({"name": name, "in": "query", "description": what, "schema": {"type": "string"}});
-        let parameters: Vec<Value> = self.places().map(place).chain(self.query.iter().map(query)).collect();
+        let given = |within: &'static str| move |(name, what): &(&str, &str)| json!({"name": name, "in": within, "description": what, "schema": {"type": "string"}});
+        let (query, header) =
+            (self.query.iter().map(given("query")), self.header.iter().map(given("header")));
+        let parameters: Vec<Value> = self.places().map(place).chain(query).chain(header).collect();
         let mut responses = Map::new();
         for answer in &self.answers {
             let (status, response) = match answer {
@@ -150,6 +153,7 @@ fn place(name: &str) -> &'static str {
         "room" => "a room's name",
         "viewer" => "a viewer's id",
         "number" => "a chat message's number",
+        "token" => "a token's id, which is no secret",
         "target" => "a session's id, or a room's name",
         "track" => "video or audio",
         "name" => "a file's name",

@@ -28,14 +28,13 @@ pub(super) fn markdown(chapters: &Chapters) -> String {
         text +=
             &format!("\n## {chapter}\n\n| request | needs | what | answers |\n| --- | --- | --- | --- |\n");
         for operation in operations {
-            let query = if operation.query.is_empty() {
-                String::new()
-            } else {
-                format!(" (query: {})", query(operation))
+            let given = |what, list| {
+                if let Some(named) = named(list) { format!(" ({what}: {named})") } else { String::new() }
             };
+            let (query, header) = (given("query", operation.query), given("header", operation.header));
             let takes = operation.body.map_or_else(String::new, |body| format!(" (body: {body})"));
             text += &format!(
-                "| `{} {}` | {} | {}{query}{takes} | {} |\n",
+                "| `{} {}` | {} | {}{query}{header}{takes} | {} |\n",
                 operation.method,
                 operation.path,
                 operation.needs.words(),
@@ -68,8 +67,10 @@ pub(super) fn html(chapters: &Chapters) -> String {
             let Operation { method, path, needs, what, body, .. } = operation;
             text += &format!("<dt><code>{method} {}</code> ({})</dt>", escaped(path), needs.words());
             text += &format!("<dd>{}", escaped(what));
-            if !operation.query.is_empty() {
-                text += &format!("<br>Query: {}", escaped(&query(operation)));
+            for (what, list) in [("Query", operation.query), ("Header", operation.header)] {
+                if let Some(named) = named(list) {
+                    text += &format!("<br>{what}: {}", escaped(&named));
+                }
             }
             if let Some(body) = body {
                 text += &format!("<br>Body: <a href=\"#{body}\">{body}</a>");
@@ -85,9 +86,10 @@ pub(super) fn html(chapters: &Chapters) -> String {
     text + "</main></body></html>"
 }
 
-fn query(operation: &Operation) -> String {
-    let query = operation.query.iter().map(|(name, what)| format!("{name}: {what}"));
-    query.collect::<Vec<_>>().join("; ")
+/// What may be given with a request, if anything.
+fn named(list: &[(&str, &str)]) -> Option<String> {
+    let named: Vec<String> = list.iter().map(|(name, what)| format!("{name}: {what}")).collect();
+    (!named.is_empty()).then(|| named.join("; "))
 }
 
 fn answers(operation: &Operation) -> String {

@@ -9,7 +9,8 @@ use protocol::control::{Device, Event, EventKind};
 use protocol::error::{ErrorBody, ErrorCode};
 use protocol::room::{
     AuditAction, AuditEntry, AuditList, BanRequest, ChatMessage, IssuedToken, Rights, Role, Room, RoomList,
-    RoomMessage, RoomSession, RoomTrack, TokenRequest, Viewer, ViewerId, ViewerList, ViewerMessage,
+    RoomMessage, RoomSession, RoomTrack, TokenBan, TokenBanList, TokenRequest, Viewer, ViewerId, ViewerList,
+    ViewerMessage,
 };
 use protocol::{Hex, RoomName, SessionId, Track, UnitRange, UnitRanges};
 use serde::Serialize;
@@ -111,8 +112,14 @@ fn samples() -> Vec<(&'static str, Vec<Value>)> {
     };
     let mut requests = vec![token(Role::View, Some(rooms.room.clone()))];
     requests.extend(Role::ALL.map(|role| token(role, None)));
-    let issued =
-        IssuedToken { token: "eyJ0…".to_owned(), name: "Anna".to_owned(), ends_unix_ms: rooms.unix_ms };
+    let ban = |room, until_unix_ms| TokenBan { token: Hex([7; 16]), room, until_unix_ms };
+    let bans = [ban(Some(rooms.room.clone()), Some(rooms.unix_ms)), ban(None, None)];
+    let issued = IssuedToken {
+        token: "eyJ0…".to_owned(),
+        id: Hex([7; 16]),
+        name: "Anna".to_owned(),
+        ends_unix_ms: rooms.unix_ms,
+    };
     vec![
         ("ErrorBody", to_values(errors)),
         ("Health", to_values([Health::ok(env!("CARGO_PKG_VERSION"))])),
@@ -127,6 +134,7 @@ fn samples() -> Vec<(&'static str, Vec<Value>)> {
         ("BanRequest", to_values([BanRequest { lasts_s: Some(600) }, BanRequest { lasts_s: None }])),
         ("TokenRequest", to_values(requests)),
         ("IssuedToken", to_values([issued])),
+        ("TokenBanList", to_values([TokenBanList { bans: bans.into() }])),
         ("AuditList", to_values(rooms.audit())),
         ("ViewerMessage", to_values(rooms.viewer_messages())),
         ("RoomMessage", to_values(rooms.room_messages())),
@@ -231,6 +239,7 @@ impl RoomSamples {
             viewer: self.viewer.clone(),
             alias: alias.map(str::to_owned),
             watches: true,
+            token: alias.map(|_| Hex([7; 16])),
         };
         vec![viewer(Some("Anna")), viewer(None)]
     }

@@ -3,7 +3,7 @@ import { listDevices, openCamera, openMicrophone, watchLevel, type MediaDevice }
 import type { PeerFailure } from '../server/sdp_resource';
 import { ServerError } from '../server/server';
 import type { SourceListener } from '../server/source';
-import type { Address, Tracks } from '../server/whip';
+import { drawSession, type Address, type Tracks } from '../server/whip';
 import { Backoff } from './backoff';
 import { Meter } from './meter.svelte';
 
@@ -41,7 +41,7 @@ export class Broadcast {
   liveSince = $state<number | null>(null);
   readonly meter = new Meter();
 
-  private to: Address = { room: '', name: '' };
+  private to: Address = { room: '', name: '', session: '' };
   private publication: Publication | null = null;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private endLevel = () => {};
@@ -96,9 +96,10 @@ export class Broadcast {
     if (this.tracks.video) this.tracks.video.enabled = !off;
   }
 
-  start(to: Address): void {
+  start(to: Omit<Address, 'session'>): void {
     if (this.publication || (!this.tracks.video && !this.tracks.audio)) return;
-    this.to = to;
+    // A connection that is lost and comes back goes on with the same session.
+    this.to = { ...to, session: drawSession() };
     this.refusal = null;
     this.backoff.reset();
     this.phase = 'connecting';
@@ -143,7 +144,7 @@ export class Broadcast {
       this.refusal = error.message;
       return;
     }
-    // What was cut off never came into being as one: a browser keeps nothing.
+    // What was cut off is gone: a browser keeps nothing. The session goes on.
     this.phase = this.phase === 'connecting' ? 'connecting' : 'reconnecting';
     this.timer = setTimeout(() => this.connect(), this.backoff.next());
   }

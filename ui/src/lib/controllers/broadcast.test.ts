@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 
 import { ServerError } from '../server/server';
 import type { SourceListener } from '../server/source';
-import type { Tracks } from '../server/whip';
+import { drawSession, type Tracks } from '../server/whip';
 import { Broadcast, type BROWSER_DEVICES, type Publication } from './broadcast.svelte';
 
 function track(id: string) {
@@ -16,7 +16,7 @@ const devices = {
   openMicrophone: vi.fn<(typeof BROWSER_DEVICES)['openMicrophone']>(),
   watchLevel: vi.fn<(typeof BROWSER_DEVICES)['watchLevel']>(() => () => {}),
 };
-let published: { room: string; tracks: Tracks; listener: SourceListener; to: Publication }[];
+let published: { room: string; session: string; tracks: Tracks; listener: SourceListener; to: Publication }[];
 let broadcast: Broadcast;
 const latest = () => published.at(-1)!;
 
@@ -33,9 +33,9 @@ beforeEach(async () => {
   devices.openCamera.mockImplementation(async (id) => track(id ?? 'front'));
   devices.openMicrophone.mockImplementation(async (id) => track(id ?? 'mic'));
   broadcast = new Broadcast(
-    ({ room }, tracks, listener) => {
+    ({ room, session }, tracks, listener) => {
       const to = { replace: vi.fn(async () => {}), close: vi.fn() };
-      published.push({ room, tracks, listener, to });
+      published.push({ room, session, tracks, listener, to });
       return to;
     },
     devices,
@@ -83,18 +83,28 @@ test('a lost connection comes back, and a refusal is told', async () => {
   expect(broadcast.phase).toBe('reconnecting');
   await vi.advanceTimersByTimeAsync(600);
   expect(published).toHaveLength(2);
+  expect(published[0]!.session).toBe(published[1]!.session);
   const body = { code: 'unauthorized', message: 'The token is wrong.', retryable: false } as const;
   latest().listener.failed({ kind: 'refused', error: new ServerError(401, body) });
   expect([broadcast.phase, broadcast.refusal]).toEqual(['ready', 'The token is wrong.']);
   await vi.advanceTimersByTimeAsync(60_000);
   expect(published).toHaveLength(2);
+  broadcast.start({ room: 'studio', name: 'Ada' });
+  expect(latest().session).not.toBe(published[0]!.session);
+});
+
+test('a session is called by a UUID of its time, and a key', () => {
+  const [id, key] = drawSession(1_700_000_000_000).split(' ');
+  expect(id).toMatch(/^018bcfe5-6800-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+  expect(key).toMatch(/^[0-9a-f]{32}$/);
+  expect(drawSession()).not.toBe(drawSession());
 });
 
 test('without a camera it publishes sound', async () => {
   broadcast.close();
   devices.openCamera.mockRejectedValue(new DOMException('', 'NotAllowedError'));
-  broadcast = new Broadcast(({ room }, tracks, listener) => {
-    published.push({ room, tracks, listener, to: { replace: async () => {}, close: () => {} } });
+  broadcast = new Broadcast(({ room, session }, tracks, listener) => {
+    published.push({ room, session, tracks, listener, to: { replace: async () => {}, close: () => {} } });
     return latest().to;
   }, devices);
   await broadcast.open();

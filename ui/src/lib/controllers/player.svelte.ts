@@ -14,8 +14,11 @@ export type OpenSource = (
 
 /** A picture that stands still for so long is not called live. */
 const STANDS_MS = 2_000;
-/** Nothing has come for so long: the connection is dead, whatever it says of itself. */
-const STALLED_MS = 6_000;
+/**
+ * Nothing has come for so long: the connection is dead, whatever it says of itself. HLS asks again by itself for what did not come, and
+ * keeps what it has; beginning anew would throw that away.
+ */
+const STALLED_MS: Record<Transport, number> = { webrtc: 6_000, hls: 20_000 };
 /** The connection is judged by what came in about so long. */
 const JUDGED_MS = 4_000;
 /** Somebody speaks (−40 dBFS), and goes on speaking between two words. */
@@ -106,7 +109,7 @@ export class Player {
     this.behindS = this.behind();
     this.stands = this.expected && !this.paused && this.now() - this.arrivedAt > STANDS_MS;
     const waits = this.expected && !this.paused && this.phase === 'playing';
-    if (waits && this.now() - this.arrivedAt > STALLED_MS) this.failed({ kind: 'lost' });
+    if (waits && this.now() - this.arrivedAt > STALLED_MS[this.transport]) this.failed({ kind: 'lost' });
   }
 
   setMuted(muted: boolean): void {

@@ -101,6 +101,17 @@ test('what brings nothing any more is dropped, unless nothing is expected', asyn
   expect([player.phase, opened[0]!.closed]).toEqual(['reconnecting', true]);
 });
 
+test('HLS, which asks again by itself, is given more time, and the page says meanwhile that nothing comes', async () => {
+  player.prefer('hls');
+  play();
+  await seconds(12);
+  expect([player.stands, player.phase, latest().closed]).toEqual([true, 'playing', false]);
+  await seconds(1, 1_000);
+  expect([player.stands, player.phase]).toEqual([false, 'playing']);
+  await seconds(21);
+  expect([player.phase, latest().closed]).toEqual(['reconnecting', true]);
+});
+
 test('when the server is back nobody waits for the next attempt', () => {
   play();
   latest().listener.failed({ kind: 'lost' });

@@ -158,7 +158,7 @@ offset_us_last: number, };
 /**
  * Why a session was interrupted.
  */
-export type InterruptionReason = "sleep" | "phone_call" | "permission_withdrawn" | "thermal" | "camera_lost" | "background";
+export type InterruptionReason = "sleep" | "phone_call" | "permission_withdrawn" | "thermal" | "camera_lost" | "background" | "connection_lost";
 
 /**
  * Something that a viewer of the recording should know, at a time of the session.
@@ -663,7 +663,11 @@ alias: string | null,
 /**
  * Whether it counts as a viewer.
  */
-watches: boolean, };
+watches: boolean, 
+/**
+ * The id of the token by which it came in; none if that was the server's own, or none was asked for.
+ */
+token: string | null, };
 
 /**
  * The answer of `GET /api/rooms/{room}/viewers`.
@@ -718,6 +722,10 @@ export type IssuedToken = {
  */
 token: string, 
 /**
+ * What it is banned or revoked by. No secret.
+ */
+id: string, 
+/**
  * By what name the audit log knows its bearer.
  */
 name: string, 
@@ -727,9 +735,35 @@ name: string,
 ends_unix_ms: number, };
 
 /**
+ * A token that is kept out.
+ */
+export type TokenBan = { 
+/**
+ * Which.
+ */
+token: string, 
+/**
+ * From which room; without one, it is revoked: it opens nothing any more.
+ */
+room: RoomName | null, 
+/**
+ * Until when, in ms since 1970; without it, for good.
+ */
+until_unix_ms: number | null, };
+
+/**
+ * The answer of `GET /api/tokens/banned`.
+ */
+export type TokenBanList = { 
+/**
+ * By token and room.
+ */
+bans: Array<TokenBan>, };
+
+/**
  * What somebody did to sessions, rooms, viewers and tokens.
  */
-export type AuditAction = "token_issued" | "session_ended" | "session_deleted" | "room_made" | "room_closed" | "viewer_removed" | "viewer_banned" | "ban_lifted" | "chat_deleted";
+export type AuditAction = "token_issued" | "session_ended" | "session_deleted" | "room_made" | "room_closed" | "viewer_removed" | "viewer_banned" | "ban_lifted" | "chat_deleted" | "token_banned" | "token_ban_lifted";
 
 /**
  * One line of the audit log.
@@ -760,7 +794,7 @@ action: AuditAction,
  */
 room: RoomName | null, 
 /**
- * To what: the id of a session or viewer, the number of a chat message, or the name of a token.
+ * To what: the id of a session or viewer, the number of a chat message, or the name or id of a token.
  */
 target: string | null, };
 

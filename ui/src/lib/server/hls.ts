@@ -2,6 +2,7 @@ import type HlsPlayer from 'hls.js';
 import type { PlaylistLoaderConstructor } from 'hls.js';
 
 import type { SessionId } from '../protocol/types';
+import { PATIENCE } from './hls_patience';
 import type { Server } from './server';
 import type { Reading, Source, SourceListener } from './source';
 
@@ -32,8 +33,8 @@ function askingNow(Hls: typeof HlsPlayer): PlaylistLoaderConstructor {
   return AskingNow as unknown as PlaylistLoaderConstructor;
 }
 
-/** Until the first segment is there. */
-const OPEN_MS = 12_000;
+/** Until the first segment is there: of a session that has just begun it comes after some seconds, and a slow phone takes its time. */
+const OPEN_MS = 30_000;
 
 /** A session over HLS: by hls.js where the browser has media source extensions, natively where it plays playlists itself (iOS). */
 export class HlsSource implements Source {
@@ -108,6 +109,7 @@ export class HlsSource implements Source {
     const hls = new Hls({
       lowLatencyMode: lowLatency,
       ...(lowLatency ? {} : { pLoader: askingNow(Hls), liveSyncDurationCount: 2 }),
+      ...PATIENCE,
       startPosition: this.wish.from ?? -1,
       backBufferLength: 30,
       // A little faster when it has fallen behind, where nobody hears it.

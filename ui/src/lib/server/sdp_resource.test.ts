@@ -69,6 +69,23 @@ test('what is disconnected for a moment recovers, for longer it is lost', async 
   expect(failures).toEqual([{ kind: 'lost' }]);
 });
 
+test('who comes back after a failure says no goodbye, and after that only', async () => {
+  const server = { hangUp } as unknown as Server;
+  const open = () => {
+    peer = new FakePeer();
+    const listener = { connected, failed: (failure: PeerFailure) => failures.push(failure) };
+    return new SdpResource(peer as unknown as RTCPeerConnection, server, listener, true);
+  };
+  await open().open(async () => answer);
+  peer.become('connected');
+  peer.become('failed');
+  expect([failures, peer.close.mock.calls.length, hangUp.mock.calls.length]).toEqual([[{ kind: 'lost' }], 1, 0]);
+  resource = open();
+  await resource.open(async () => answer);
+  resource.close();
+  expect(hangUp.mock.calls).toEqual([['/1']]);
+});
+
 test('a refusal says why', async () => {
   const error = new Error('no');
   await resource.open(() => Promise.reject(error));

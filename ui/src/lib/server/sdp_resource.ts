@@ -29,12 +29,16 @@ export class SdpResource {
   private location: string | null = null;
   private ended = false;
   private wasConnected = false;
+  /** It has failed, and somebody comes back with another one. */
+  private gaveUp = false;
   private timer: ReturnType<typeof setTimeout> | undefined;
 
+  /** @param comesBack after a failure: the server is told goodbye only by {@link close}. */
   constructor(
     readonly peer: RTCPeerConnection,
     private readonly server: Server,
     private readonly listener: PeerListener,
+    private readonly comesBack = false,
   ) {
     peer.onconnectionstatechange = () => this.changed();
   }
@@ -46,7 +50,7 @@ export class SdpResource {
       const answer = await post(this.peer.localDescription?.sdp ?? '');
       this.location = answer.location;
       // Somebody left while the server thought about it.
-      if (this.ended) return this.hangUp();
+      if (this.ended) return this.gaveUp ? undefined : this.hangUp();
       await this.peer.setRemoteDescription({ type: 'answer', sdp: answer.sdp });
     } catch (error) {
       this.fail({ kind: 'refused', error });
@@ -55,11 +59,16 @@ export class SdpResource {
 
   close(): void {
     if (this.ended) return;
+    // Before the connection is gone: the server waits for this word, and not for long.
+    this.hangUp();
+    this.end();
+  }
+
+  private end(): void {
     this.ended = true;
     clearTimeout(this.timer);
     this.peer.onconnectionstatechange = null;
     this.peer.close();
-    this.hangUp();
   }
 
   private hangUp(): void {
@@ -86,7 +95,9 @@ export class SdpResource {
 
   private fail(failure: PeerFailure): void {
     if (this.ended) return;
-    this.close();
+    this.gaveUp = this.comesBack;
+    if (this.gaveUp) this.end();
+    else this.close();
     this.listener.failed(failure);
   }
 }

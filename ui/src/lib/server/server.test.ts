@@ -45,6 +45,26 @@ test('an offer is answered, and hung up where the answer says', async () => {
   expect(asked.mock.calls[1]).toMatchObject([got.location, { method: 'DELETE', keepalive: true }]);
 });
 
+test('a publisher names its session in a header, where no log and no history keeps it', async () => {
+  const answer = new Response('v=0', { status: 201, headers: { location: '/whip/sessions/7' } });
+  const { server: to, asked } = server(answer);
+  Object.defineProperty(answer, 'url', { value: 'https://example.org/whip/studio' });
+  await to.whip('studio', 'Ada B', `${id} key`, 'v=0 offer');
+  expect(asked.mock.calls[0]).toMatchObject([
+    'https://example.org/whip/studio?name=Ada%20B',
+    { method: 'POST', headers: { 'content-type': 'application/sdp', 'longtake-session': `${id} key` } },
+  ]);
+});
+
+test('who moderates learns by which link a viewer came, if it came by one', async () => {
+  const viewers = [
+    { viewer: 'a', alias: null, watches: true, token: 'f00' },
+    { viewer: 'b', alias: null, watches: true, token: null },
+  ];
+  const token = (viewer: string) => server(Response.json({ viewers })).server.tokenOf('studio', viewer);
+  expect([await token('a'), await token('b'), await token('c')]).toEqual(['f00', null, null]);
+});
+
 test('the server’s own words come through, and strange answers get words of ours', async () => {
   const body = { code: 'unauthorized', message: 'Show a token.', retryable: false };
   const refused = await failure(server(Response.json(body, { status: 401 })).server.rooms());

@@ -7,6 +7,7 @@ import type {
   SessionId,
   SessionList,
   TokenRequest,
+  ViewerList,
 } from '../protocol/types';
 
 /** Why the server did not do what it was asked: its own words, or ours when it said nothing. */
@@ -84,6 +85,22 @@ export class Server {
     await this.ask('POST', `${roomPath(room)}/viewers/${encodeURIComponent(viewer)}/ban`);
   }
 
+  /** Ends a session, and keeps the token of its publisher out of the room. */
+  async banPublisher(session: SessionId): Promise<void> {
+    await this.ask('POST', `${sessionPath(session)}/ban`);
+  }
+
+  /** The id of the token by which a viewer came to a room; null for one who has left, or came by the server's own token. */
+  async tokenOf(room: string, viewer: string): Promise<string | null> {
+    const { viewers } = await this.json<ViewerList>('GET', `${roomPath(room)}/viewers`);
+    return viewers.find((one) => one.viewer === viewer)?.token ?? null;
+  }
+
+  /** Keeps a token out of a room, with everybody who came by it. */
+  async banToken(room: string, token: string): Promise<void> {
+    await this.ask('POST', `${roomPath(room)}/tokens/${encodeURIComponent(token)}/ban`);
+  }
+
   async deleteMessage(room: string, number: number): Promise<void> {
     await this.ask('DELETE', `${roomPath(room)}/chat/${number}`);
   }
@@ -93,9 +110,14 @@ export class Server {
     return this.negotiate(`/whep/${session}`, offer);
   }
 
-  /** Offers to publish to a room (WHIP), by a name that viewers see. */
-  whip(room: string, name: string, offer: string): Promise<SdpAnswer> {
-    return this.negotiate(`/whip/${encodeURIComponent(room)}?name=${encodeURIComponent(name)}`, offer);
+  /**
+   * Offers to publish to a room (WHIP), by a name that viewers see.
+   *
+   * @param session what a new publication is to be called, or an earlier one to go on with: see `Longtake-Session` in docs/watching.md.
+   */
+  whip(room: string, name: string, session: string, offer: string): Promise<SdpAnswer> {
+    const path = `/whip/${encodeURIComponent(room)}?name=${encodeURIComponent(name)}`;
+    return this.negotiate(path, offer, { 'longtake-session': session });
   }
 
   /** Ends what an SDP answer began; also while the page goes away. Nobody waits for it, and a session that is gone is as good. */
@@ -133,10 +155,10 @@ export class Server {
     return token === null ? {} : { authorization: `Bearer ${token}` };
   }
 
-  private async negotiate(path: string, offer: string): Promise<SdpAnswer> {
+  private async negotiate(path: string, offer: string, headers: Record<string, string> = {}): Promise<SdpAnswer> {
     const answer = await this.send(path, {
       method: 'POST',
-      headers: { ...this.headers(), 'content-type': 'application/sdp' },
+      headers: { ...this.headers(), ...headers, 'content-type': 'application/sdp' },
       body: offer,
     });
     const location = new URL(answer.headers.get('location') ?? '', answer.url || globalThis.location.href).href;

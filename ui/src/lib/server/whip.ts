@@ -18,9 +18,9 @@ export class WhipPublication {
   private readonly resource: SdpResource;
   private readonly senders: Record<'video' | 'audio', RTCRtpSender>;
 
-  constructor(server: Server, { room, name }: Address, tracks: Tracks, listener: SourceListener) {
+  constructor(server: Server, { room, name, session }: Address, tracks: Tracks, listener: SourceListener) {
     const peer = new RTCPeerConnection();
-    this.resource = new SdpResource(peer, server, listener);
+    this.resource = new SdpResource(peer, server, listener, true);
     const video = peer.addTransceiver(tracks.video ?? 'video', {
       direction: 'sendonly',
       sendEncodings: [{ maxBitrate: VIDEO_BPS }],
@@ -29,7 +29,7 @@ export class WhipPublication {
     // The server never transcodes, and H.264 is what every player plays.
     video.setCodecPreferences?.(h264Codecs());
     this.senders = { video: video.sender, audio: audio.sender };
-    void this.resource.open((offer) => server.whip(room, name, offer));
+    void this.resource.open((offer) => server.whip(room, name, session, offer));
   }
 
   /** Another device from now on; null for none. */
@@ -46,6 +46,18 @@ export class WhipPublication {
 export interface Address {
   room: string;
   name: string;
+  /** What {@link drawSession} has drawn; the same again goes on with the same session. */
+  session: string;
+}
+
+/** A session's id (UUIDv7) and the key that proves whose it is. */
+export function drawSession(unixMs: number = Date.now()): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(32));
+  new DataView(bytes.buffer).setBigUint64(0, (BigInt(unixMs) << 16n) | 0x7000n | BigInt(bytes[6]! & 0x0f) << 8n | BigInt(bytes[7]!));
+  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
+  const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  const id = [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join('-');
+  return `${id} ${hex.slice(32)}`;
 }
 
 /** The tracks to send; null where there is no device. */

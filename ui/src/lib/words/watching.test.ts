@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 
+import type { Event } from '../protocol/types';
 import { recorded, trackState } from '../testing/watching';
 import { completeness, delay, deviceProblem, eventWords, qualityFigures, standingFor, viewers } from './watching';
 
@@ -24,6 +25,15 @@ test('events have words, also those that a newer server has', () => {
   expect(eventWords({ ...event, kind: 'muted' }, 'audio')).toBe('Muted');
   const figures = { ...event, kind: 'rate_lowered', detail: 'bitrate_bps=496492 paused=0' } as const;
   expect(eventWords(figures, 'video')).toBe('Lower quality for a slow network');
+  const says = (kind: Event['kind'], detail: string) => eventWords({ ...event, kind, detail }, 'video');
+  expect(says('rate_lowered', 'bitrate_bps=740000 full_bps=2000000 thinning=1 paused=0')).toBe(
+    'Lower quality for a slow network: 740 kbit/s of 2.0 Mbit/s',
+  );
+  expect(says('rate_lowered', 'bitrate_bps=50000 full_bps=2000000 thinning=4 paused=1')).toContain('the picture follows later');
+  expect(says('rate_restored', 'bitrate_bps=2000000 full_bps=2000000 thinning=1 paused=0')).toBe('Full quality again');
+  expect(says('interrupted', 'reason=connection_lost')).toBe('Interrupted: the connection was lost');
+  expect(says('resumed', 'reason=connection_lost away_ms=12000')).toBe('Goes on after 12 s');
+  expect(says('interrupted', 'reason=toString')).toBe('Interrupted');
   expect(eventWords({ ...event, kind: 'meteor_strike' as 'muted' }, 'audio')).toBe('meteor strike');
 });
 

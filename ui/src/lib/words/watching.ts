@@ -2,7 +2,7 @@ import type { Quality } from '../controllers/quality';
 import type { Stretch } from '../controllers/timeline';
 import type { ErrorBody, Event, Session, SessionStatus } from '../protocol/types';
 import type { Transport } from '../server/source';
-import { bitsPerSecond, count, percent, perSecond } from './format';
+import { bitsPerSecond, count, percent, perSecond, span } from './format';
 
 /** `WebRTC`, `HLS` */
 export function transportName(transport: Transport): string {
@@ -74,6 +74,42 @@ export function goesOn(status: SessionStatus): boolean {
   return status === 'active' || status === 'interrupted';
 }
 
+/** A figure in the detail of an event: one of its words `name=value`. */
+function figure(detail: string, name: string): number | null {
+  const value = detail.split(' ').find((word) => word.startsWith(`${name}=`))?.slice(name.length + 1);
+  return value !== undefined && /^\d+$/.test(value) ? Number(value) : null;
+}
+
+/** What the picture has left on a slow network: `: 740 kbit/s of 2.0 Mbit/s`. */
+function rate(detail: string): string {
+  const [now, full] = [figure(detail, 'bitrate_bps'), figure(detail, 'full_bps')];
+  if (figure(detail, 'paused') === 1) return ': the picture follows later';
+  return now === null || full === null ? '' : `: ${bitsPerSecond(now)} of ${bitsPerSecond(full)}`;
+}
+
+/** How long it was interrupted: ` after 12 s`. */
+function away(detail: string): string {
+  const ms = figure(detail, 'away_ms');
+  return ms === null ? '' : ` after ${span(ms)}`;
+}
+
+const REASONS = new Map([
+  ['sleep', 'the device slept'],
+  ['phone_call', 'a call'],
+  ['permission_withdrawn', 'the permission was taken back'],
+  ['thermal', 'the device was too hot'],
+  ['camera_lost', 'another app took the camera'],
+  ['background', 'the app was in the background'],
+  ['connection_lost', 'the connection was lost'],
+]);
+
+/** Why it was interrupted: `: the device slept`. */
+function reason(detail: string): string {
+  const word = detail.split(' ').find((word) => word.startsWith('reason='))?.slice('reason='.length);
+  const known = REASONS.get(word ?? '');
+  return known === undefined ? '' : `: ${known}`;
+}
+
 /** What an event says on a timeline. */
 export function eventWords({ kind, detail }: Event, track: 'video' | 'audio'): string {
   const device = track === 'video' ? 'camera' : 'microphone';
@@ -86,10 +122,10 @@ export function eventWords({ kind, detail }: Event, track: 'video' | 'audio'): s
     quality_changed: 'Another quality',
     frames_dropped: 'Frames were dropped',
     units_lost: track === 'video' ? 'Some pictures were lost' : 'Some sound was lost',
-    interrupted: 'Interrupted',
-    resumed: 'Goes on',
+    interrupted: `Interrupted${reason(detail)}`,
+    resumed: `Goes on${away(detail)}`,
     sound_resynchronised: 'The sound was put in step again',
-    rate_lowered: 'Lower quality for a slow network',
+    rate_lowered: `Lower quality for a slow network${rate(detail)}`,
     rate_restored: 'Full quality again',
     clock_drift: 'The microphone’s clock was corrected',
   };

@@ -46,6 +46,23 @@ fn where_webrtc_is_not_wanted_hls_plays_with_sound() -> Result<()> {
 }
 
 #[test]
+fn a_session_that_has_just_begun_plays_by_hls_at_the_first_attempt() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = serve(folder.path())?;
+    let browser = browse(DESKTOP)?;
+    browser.open(&page(&server, "/watch/studio?transport=hls"))?;
+    browser.until_is("watch", "data-phase", "open")?;
+    let (_publisher, session) = publish(&server, "studio", 1)?;
+    browser.until_is("tile", "data-phase", "playing")?;
+    // Each attempt asks for the playlist of the tracks once.
+    let asked = format!(
+        "return performance.getEntriesByType('resource').filter(({{ name }}) => name.endsWith('/hls/{session}/index.m3u8')).length"
+    );
+    assert_eq!(browser.run(&asked, Vec::new())?, 1);
+    Ok(())
+}
+
+#[test]
 fn a_recording_plays_and_seeks() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let server = serve(folder.path())?;
