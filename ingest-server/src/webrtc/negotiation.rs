@@ -43,6 +43,8 @@ pub(crate) enum OfferError {
     Refused(String),
     #[error("the offer receives neither H.264 with packetization-mode=1 nor Opus")]
     NothingToSend,
+    #[error("the offer receives no H.264 with packetization-mode=1, which the picture is in; HLS plays it")]
+    NoPicture,
     #[error("the offer sends neither H.264 with packetization-mode=1 nor Opus")]
     NothingToReceive,
 }
@@ -109,7 +111,9 @@ impl Negotiator {
         let refused = |error: str0m::RtcError| OfferError::Refused(short(error.to_string()));
         let answer = rtc.sdp_api().accept_offer(parsed).map_err(refused)?.to_sdp_string();
         let mut lines = [None, None];
+        let mut wants_picture = false;
         for (kind, mid) in media(&answer) {
+            wants_picture |= kind == MediaKind::Video;
             let goes = rtc.media(mid).is_some_and(|media| match way {
                 Way::Out(_) => media.direction().is_sending(),
                 Way::In => media.direction().is_receiving(),
@@ -125,6 +129,10 @@ impl Negotiator {
                 Way::Out(_) => OfferError::NothingToSend,
                 Way::In => OfferError::NothingToReceive,
             });
+        }
+        // Sound without the picture that was asked for is not what anybody came for.
+        if video.is_none() && wants_picture && matches!(way, Way::Out(Some(_))) {
+            return Err(OfferError::NoPicture);
         }
         Ok(Agreed { rtc, answer, ufrag, remote_ufrag: first_ufrag(offer), video, audio })
     }
@@ -290,6 +298,15 @@ mod tests {
         );
         let answer = |offer: &str, way| negotiator().answer(offer, way, Instant::now()).map(|_| ());
         assert!(matches!(answer(&vp8, Way::Out(None)), Err(OfferError::NothingToSend)));
+        let opus = "m=audio 9 UDP/TLS/RTP/SAVPF 109\r\nc=IN IP4 0.0.0.0\r\na=mid:1\r\na=recvonly\r\na=rtcp-mux\r\na=rtpmap:109 opus/48000/2\r\n";
+        let keys = format!(
+            "a=ice-ufrag:abcd\r\na=ice-pwd:0123456789abcdef01234567\r\n{FINGERPRINT}a=setup:actpass\r\n"
+        );
+        let sound_alone = format!("{}{opus}{keys}", HEAD.replace("BUNDLE 0", "BUNDLE 1"));
+        let with_vp8 = format!("{}{opus}{keys}", vp8.replace("BUNDLE 0", "BUNDLE 0 1"));
+        let picture = Way::Out(Some([0x42, 0xc0, 0x1e]));
+        assert!(matches!(answer(&with_vp8, picture), Err(OfferError::NoPicture)));
+        assert!(answer(&sound_alone, picture).is_ok() && answer(&with_vp8, Way::Out(None)).is_ok());
         let refused = answer(&h264, Way::In);
         assert!(matches!(refused, Err(OfferError::NothingToReceive)), "it receives only: {refused:?}");
         for garbage in ["", "v=0", "{}", "v=0\r\nm=", "\u{0}", &h264[..h264.len() / 2].replace("v=0", "v=1")]

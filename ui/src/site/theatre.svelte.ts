@@ -50,7 +50,8 @@ export class Theatre {
     const there = new Set(sessions.map(({ id }) => id));
     for (const id of this.players.keys()) if (!there.has(id)) this.players.delete(id);
     for (const { id, status, video, audio } of sessions) {
-      this.player(id).expect(status === 'active' && (video?.connected || audio?.connected) === true);
+      const comes = status === 'active' && (video?.connected || audio?.connected) === true;
+      this.player(id).expect(comes, video !== null);
     }
   }
 

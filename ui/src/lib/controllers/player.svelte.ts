@@ -19,6 +19,8 @@ const STANDS_MS = 2_000;
  * keeps what it has; beginning anew would throw that away.
  */
 const STALLED_MS: Record<Transport, number> = { webrtc: 6_000, hls: 20_000 };
+/** What comes by WebRTC for so long without becoming a picture never will: a browser may say that it has H.264, and have no decoder. */
+const BLIND_MS = 8_000;
 /** The connection is judged by what came in about so long. */
 const JUDGED_MS = 4_000;
 /** Somebody speaks (−40 dBFS), and goes on speaking between two words. */
@@ -48,6 +50,12 @@ export class Player {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private readings: Reading[] = [];
   private arrivedAt = 0;
+  /** Since when this connection stands; null before. */
+  private connectedAt: number | null = null;
+  /** The video element has said that it plays. */
+  private runs = false;
+  /** The session has a picture. */
+  private hasPicture = true;
   private spokenAt = -Infinity;
   private expected = true;
   /** Somebody went back: only HLS holds the past. */
@@ -64,7 +72,10 @@ export class Player {
   /** Begins to play; gives what ends it. */
   attach(video: HTMLVideoElement): () => void {
     this.video = video;
-    const playing = () => this.isPlaying();
+    const playing = () => {
+      this.runs = true;
+      this.begin();
+    };
     video.addEventListener('playing', playing);
     this.attempt(this.choice.first());
     return () => {
@@ -81,10 +92,11 @@ export class Player {
     this.video = null;
   }
 
-  /** Whether media should be coming: the publisher is connected. */
-  expect(expected: boolean): void {
+  /** Whether media should be coming: the publisher is connected. And whether there is a picture among it. */
+  expect(expected: boolean, hasPicture: boolean): void {
     if (expected && !this.expected) this.arrivedAt = this.now();
     this.expected = expected;
+    this.hasPicture = hasPicture;
   }
 
   /** The server was away: whatever does not play is tried at once. */
@@ -109,6 +121,7 @@ export class Player {
     this.behindS = this.behind();
     this.stands = this.expected && !this.paused && this.now() - this.arrivedAt > STANDS_MS;
     const waits = this.expected && !this.paused && this.phase === 'playing';
+    if (waits && this.hasPicture && this.isBlind(reading)) return this.attempt(this.choice.cannot());
     if (waits && this.now() - this.arrivedAt > STALLED_MS[this.transport]) this.failed({ kind: 'lost' });
   }
 
@@ -192,6 +205,8 @@ export class Player {
     this.quality = null;
     this.delayMs = null;
     this.stands = false;
+    this.connectedAt = null;
+    this.runs = false;
     video.muted = this.muted;
     const source = this.open(
       transport,
@@ -210,8 +225,15 @@ export class Player {
     if (!this.paused) void this.play();
   }
 
+  /** Bytes come, and no picture is ever made of them. */
+  private isBlind({ bytes, frames }: Reading): boolean {
+    const long = this.connectedAt !== null && this.now() - this.connectedAt > BLIND_MS;
+    return this.transport === 'webrtc' && long && bytes > 0 && frames === 0;
+  }
+
   private connected(): void {
     this.arrivedAt = this.now();
+    this.connectedAt ??= this.arrivedAt;
     this.refusal = null;
     const edge = this.source?.liveEdgeS;
     if (this.offsetS !== null && this.video && edge != null) {
@@ -219,9 +241,12 @@ export class Player {
       this.offsetS = null;
     }
     if (!this.paused) void this.play();
+    this.begin();
   }
 
-  private isPlaying(): void {
+  /** Firefox says of a stream at once that it plays, before anything is connected. */
+  private begin(): void {
+    if (!this.runs || this.connectedAt === null) return;
     this.arrivedAt = this.now();
     this.phase = 'playing';
     if (!this.rewound) this.choice.played();

@@ -10,6 +10,8 @@ interface Opened {
   listener: SourceListener;
   closed: boolean;
   bytes: number;
+  /** No picture is made of them. */
+  blind: boolean;
   level: number;
   liveEdgeS: number | null;
   fromS: number | null;
@@ -28,14 +30,14 @@ beforeEach(() => {
   video.pause = vi.fn();
   player = new Player(
     (transport, _, listener, fromS) => {
-      const one: Opened = { transport, listener, closed: false, bytes: 0, level: 0, liveEdgeS: null, fromS };
+      const one: Opened = { transport, listener, closed: false, bytes: 0, blind: false, level: 0, liveEdgeS: null, fromS };
       opened.push(one);
       return {
         transport,
         get liveEdgeS() {
           return one.liveEdgeS;
         },
-        read: async () => reading({ at: Date.now(), bytes: one.bytes, audioLevel: one.level }),
+        read: async () => reading({ at: Date.now(), bytes: one.bytes, frames: one.blind ? 0 : one.bytes / 100, audioLevel: one.level }),
         close: () => (one.closed = true),
       };
     },
@@ -76,6 +78,32 @@ test('where WebRTC does not come through it is HLS at once', () => {
   expect(opened[0]!.closed).toBe(true);
 });
 
+test('a browser that says it plays before it is connected is not believed', () => {
+  video.dispatchEvent(new Event('playing'));
+  expect(player.phase).toBe('connecting');
+  latest().listener.connected();
+  expect(player.phase).toBe('playing');
+});
+
+test('where bytes never become a picture it is HLS from then on, unless there is only sound', async () => {
+  play();
+  player.expect(true, false);
+  latest().blind = true;
+  await seconds(12, 1_000);
+  expect([latest().transport, player.phase]).toEqual(['webrtc', 'playing']);
+  player.expect(true, true);
+  await seconds(1, 1_000);
+  expect(opened.map(({ transport, closed }) => [transport, closed])).toEqual([
+    ['webrtc', true],
+    ['hls', false],
+  ]);
+  for (let failures = 0; failures < 4; failures += 1) {
+    latest().listener.failed({ kind: 'lost' });
+    await vi.advanceTimersByTimeAsync(10_000);
+  }
+  expect(opened.slice(1).map(({ transport }) => transport)).not.toContain('webrtc');
+});
+
 test('a lost connection comes back by itself after a while', async () => {
   play();
   latest().listener.failed({ kind: 'lost' });
@@ -88,10 +116,10 @@ test('a lost connection comes back by itself after a while', async () => {
 
 test('what brings nothing any more is dropped, unless nothing is expected', async () => {
   play();
-  player.expect(false);
+  player.expect(false, true);
   await seconds(20);
   expect(player.phase).toBe('playing');
-  player.expect(true);
+  player.expect(true, true);
   await seconds(5, 1_000);
   expect(player.phase).toBe('playing');
   expect(player.stands).toBe(false);

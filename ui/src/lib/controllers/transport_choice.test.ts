@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 
+import { ServerError } from '../server/server';
 import { Backoff } from './backoff';
 import { TransportChoice } from './transport_choice';
 
@@ -20,6 +21,15 @@ test('where no packet comes through, HLS follows at once', () => {
   const choice = new TransportChoice(true);
   expect(choice.first().transport).toBe('webrtc');
   expect(choice.failed({ kind: 'unreachable' })).toEqual({ transport: 'hls', afterMs: 0 });
+});
+
+test('an offer that the server cannot answer, such as one without H.264, is not made again', () => {
+  const choice = new TransportChoice(true);
+  const refused = (code: 'bad_request' | 'forbidden') =>
+    choice.failed({ kind: 'refused', error: new ServerError(400, { code, message: '', retryable: false }) });
+  expect(refused('forbidden').transport).toBe('webrtc');
+  expect(refused('bad_request')).toEqual({ transport: 'hls', afterMs: 0 });
+  for (let failures = 0; failures < 4; failures += 1) expect(choice.failed({ kind: 'lost' }).transport).toBe('hls');
 });
 
 test('what has worked is tried again, with growing waits, before the other', () => {
