@@ -106,7 +106,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 fn measure(options: &Options, viewers: u32, is_stalled: bool) -> Result<Measured> {
     let folder = tempfile::tempdir_in(std::env::current_exe()?.parent().context("a folder")?)?;
-    let server = Server::start(folder.path(), free_port()?, &["--max-connection-rate", "0"])?;
+    let bounds = ["--max-connection-rate", "0", "--max-room-viewers", "10000"];
+    let server = Server::start(folder.path(), free_port()?, &bounds)?;
     let load = start_load(options, server.port)?;
     let api = Api::new(server.port);
     let has_picture = || {
@@ -151,12 +152,12 @@ fn measure(options: &Options, viewers: u32, is_stalled: bool) -> Result<Measured
     })
 }
 
-/// Watches until it is told to stop, and counts.
 /// A viewer, on the heap: it is large for a task.
 fn join(endpoint: &Endpoint, session: SessionId) -> BoxFuture<'_, Result<Box<Peer>>> {
     Box::pin(async move { Ok(Box::new(Peer::watch(endpoint, &session.to_string()).await?)) })
 }
 
+/// Watches until it is told to stop, and counts.
 async fn follow(mut peer: Box<Peer>, count: &AtomicU64) -> Result<()> {
     let long = Instant::now() + Duration::from_secs(3_600);
     while let Some(news) = peer.news_until(Some(long)).await? {
