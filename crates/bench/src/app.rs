@@ -14,17 +14,13 @@ use testkit::child::{Running, Server, free_port, program};
 use testkit::family::{self, Relative};
 use testkit::window::{APP, Window};
 
-use crate::median;
+use crate::{PictureSize, median};
 
 /// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Picture width in pixels.
-    #[arg(long, default_value_t = 1280)]
-    width: u32,
-    /// Picture height in pixels.
-    #[arg(long, default_value_t = 720)]
-    height: u32,
+    #[command(flatten)]
+    size: PictureSize,
     /// Seconds over which processor time is counted, each time.
     #[arg(long, default_value_t = 30)]
     seconds: u64,
@@ -59,7 +55,7 @@ struct Run {
 pub(crate) fn run(options: &Options) -> Result<()> {
     println!(
         "{}×{} at {FPS} fps, 2 Mbit/s, Opus mono at 64 kbit/s, synthetic devices",
-        options.width, options.height
+        options.size.width, options.size.height
     );
     let folder = tempfile::tempdir()?;
     write_settings(options, folder.path())?;
@@ -116,7 +112,7 @@ fn write_settings(options: &Options, folder: &Path) -> Result<()> {
     let settings = format!(
         "version = 1\n[quality]\nwidth = {}\nheight = {}\nfps = {FPS}\nvideo_bitrate_bps = {VIDEO_BITRATE_BPS}\n\
          audio_bitrate_bps = {AUDIO_BITRATE_BPS}\nchannels = 1\n",
-        options.width, options.height
+        options.size.width, options.size.height
     );
     fs::create_dir_all(folder.join("settings"))?;
     Ok(fs::write(folder.join("settings/settings.toml"), settings)?)
@@ -168,7 +164,8 @@ fn cpu_percent(options: &Options, family: impl Fn() -> Result<Vec<Relative>>) ->
 
 /// The same without a window.
 fn publish(options: &Options, server: &Server) -> Result<f64> {
-    let (address, width, height) = (server.address(), options.width.to_string(), options.height.to_string());
+    let (address, width, height) =
+        (server.address(), options.size.width.to_string(), options.size.height.to_string());
     let (fps, bitrate) = (FPS.to_string(), VIDEO_BITRATE_BPS.to_string());
     let args = [
         &["publish", "--server", &address, "--camera", "synthetic", "--microphone", "synthetic"][..],

@@ -19,17 +19,13 @@ use openh264::Timestamp;
 use openh264::formats::YUVSlices;
 use tempfile::TempDir;
 
-use crate::{cpu, median};
+use crate::{PictureSize, cpu, median};
 
 /// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Picture width in pixels.
-    #[arg(long, default_value_t = 1280)]
-    width: u32,
-    /// Picture height in pixels.
-    #[arg(long, default_value_t = 720)]
-    height: u32,
+    #[command(flatten)]
+    size: PictureSize,
     /// Seconds of media, at 30 frames a second.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
@@ -46,7 +42,7 @@ const PACKET_SAMPLES: usize = 960;
 
 /// Measures and prints the table.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let media = Media::make(options.width, options.height, options.seconds)?;
+    let media = Media::make(options.size.width, options.size.height, options.seconds)?;
     let files = media.write()?;
 
     let (mut at_once, mut live, mut whole) = (Vec::new(), Vec::new(), Vec::new());
@@ -57,7 +53,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         println!("round {round} of {}", options.rounds);
     }
     println!();
-    println!("{}×{} at {FPS} fps, 2 Mbit/s, Opus stereo at 64 kbit/s", options.width, options.height);
+    println!(
+        "{}×{} at {FPS} fps, 2 Mbit/s, Opus stereo at 64 kbit/s",
+        options.size.width, options.size.height
+    );
     println!("| what | CPU-s per minute | to the bare encoders at once | at the frames' times |");
     println!("| --- | ---: | ---: | ---: |");
     for (what, times) in [

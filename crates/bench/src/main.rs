@@ -38,6 +38,17 @@ enum Command {
     },
 }
 
+/// Of the pictures that are captured, or made in their place.
+#[derive(clap::Args)]
+struct PictureSize {
+    /// Picture width in pixels.
+    #[arg(long, default_value_t = 1280)]
+    width: u32,
+    /// Picture height in pixels.
+    #[arg(long, default_value_t = 720)]
+    height: u32,
+}
+
 fn main() -> anyhow::Result<()> {
     match Command::parse() {
         Command::Ingest(options) => ingest::run(&options),

@@ -19,17 +19,13 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::capture_path::{Media, MediaFiles};
 use crate::link::Link;
-use crate::{cpu, median};
+use crate::{PictureSize, cpu, median};
 
 /// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Picture width in pixels.
-    #[arg(long, default_value_t = 1280)]
-    width: u32,
-    /// Picture height in pixels.
-    #[arg(long, default_value_t = 720)]
-    height: u32,
+    #[command(flatten)]
+    size: PictureSize,
     /// Seconds of media for each measurement of the processor's time.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
@@ -66,7 +62,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let runtime = Runtime::new()?;
     let _inside = runtime.enter();
 
-    let files = Media::make(options.width, options.height, options.seconds)?.write()?;
+    let files = Media::make(options.size.width, options.size.height, options.seconds)?.write()?;
     let (mut in_memory, mut on_disk) = (Vec::new(), Vec::new());
     for round in 1..=options.rounds {
         in_memory.push(stream(&runtime, &files, server.port, Storage::Memory)?.0);
@@ -81,7 +77,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     println!();
     println!(
         "{}×{} at 30 fps, 2 Mbit/s, Opus stereo at 64 kbit/s: capture, encoders, both sockets",
-        options.width, options.height
+        options.size.width, options.size.height
     );
     println!("| what is not acknowledged waits | CPU-s per minute | ratio |");
     println!("| --- | ---: | ---: |");

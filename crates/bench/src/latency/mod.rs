@@ -11,7 +11,7 @@ use serde::Deserialize;
 use testkit::browser::Browser;
 use testkit::child::{Running, Server, free_port};
 
-use crate::percentile;
+use crate::{PictureSize, percentile};
 
 /// Runs in each page before the page's own scripts.
 const PAINTED: &str = include_str!("painted.js");
@@ -24,12 +24,8 @@ const WARM_UP: Duration = Duration::from_secs(8);
 /// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Picture width in pixels.
-    #[arg(long, default_value_t = 1280)]
-    width: u32,
-    /// Picture height in pixels.
-    #[arg(long, default_value_t = 720)]
-    height: u32,
+    #[command(flatten)]
+    size: PictureSize,
     /// Seconds that are counted, for each transport.
     #[arg(long, default_value_t = 30)]
     seconds: u64,
@@ -52,7 +48,7 @@ struct Painted {
 pub(crate) fn run(options: &Options) -> Result<()> {
     println!(
         "{}×{} at 30 fps, 2 Mbit/s and Opus; publisher, server and a headless Chromium on this machine",
-        options.width, options.height
+        options.size.width, options.size.height
     );
     let folder = tempfile::tempdir_in(std::env::current_exe()?.parent().context("a folder")?)?;
     let server = Server::start(folder.path(), free_port()?, &[])?;
@@ -84,7 +80,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 }
 
 fn publish(options: &Options, server: &Server) -> Result<Running> {
-    let (address, width, height) = (server.address(), options.width.to_string(), options.height.to_string());
+    let (address, width, height) =
+        (server.address(), options.size.width.to_string(), options.size.height.to_string());
     let args = [
         &["publish", "--server", &address, "--room", ROOM, "--json"][..],
         &["--camera", "synthetic", "--microphone", "synthetic", "--width", &width, "--height", &height],
