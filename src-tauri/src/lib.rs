@@ -2,6 +2,8 @@
 //!
 //! It holds no logic of its own: a command makes one call on the [`App`] handle, and the screen is told what the app
 //! publishes.
+// What `mobile_entry_point` makes has no documentation.
+#![cfg_attr(mobile, allow(missing_docs))]
 
 mod closing;
 pub mod commands;
@@ -34,7 +36,7 @@ pub fn run() {
         .plugin(tauri_plugin_deep_link::init())
         .plugin(tauri_plugin_clipboard_manager::init())
         .setup(|tauri| {
-            start_app(tauri)?;
+            open_app(tauri)?;
             links::follow(tauri.handle());
             Ok(())
         })
@@ -78,7 +80,8 @@ pub fn with_commands<R: Runtime>(builder: Builder<R>) -> Builder<R> {
     ])
 }
 
-fn start_app<R: Runtime>(tauri: &tauri::App<R>) -> Result<(), Box<dyn std::error::Error>> {
+// Not `start_app`: on iOS `mobile_entry_point` makes a function of that name.
+fn open_app<R: Runtime>(tauri: &tauri::App<R>) -> Result<(), Box<dyn std::error::Error>> {
     let own_folder = own_folder();
     let tokens = |folder: &PathBuf| -> Arc<dyn TokenStore> {
         match own_folder.is_some() {

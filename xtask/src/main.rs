@@ -51,7 +51,7 @@ enum Command {
     Codegen(codegen::Options),
     /// Make installers of the app for this system; with `--verify` try the Debian package on a clean system.
     Dist(dist::Options),
-    /// Check that the app compiles for Android and Windows, with `--all` also for macOS and iOS.
+    /// Check that the app compiles for Android, Windows and iOS, with `--all` also for macOS.
     Cross(cross::Options),
     /// Draw every icon anew from the mark in `icons/`.
     Icons,

@@ -74,7 +74,7 @@ const STEPS: &[Step] = &[
             )
         },
     },
-    Step { name: "cross", proves: "the app compiles for Android and Windows", run: cross::step },
+    Step { name: "cross", proves: "the app compiles for Android, Windows and iOS", run: cross::step },
     Step { name: "fuzz", proves: "every fuzz target builds", run: fuzz::build },
     Step {
         name: "vivid",
