@@ -75,6 +75,16 @@ impl Services {
         let room = self.room_of(id).await?.ok_or_else(sessions::no_such_session)?;
         grant.may_view(&room)
     }
+
+    /// The session of this id and its room, for somebody who may administer it.
+    async fn administered(&self, grant: &Grant, id: &str) -> Result<(SessionId, RoomName), ErrorBody> {
+        let id = sessions::parse_id(id)?;
+        // Whoever may administer nothing learns nothing of what there is.
+        grant.may_administer(grant.room.as_ref())?;
+        let room = self.room_of(id).await?.ok_or_else(sessions::no_such_session)?;
+        grant.may_administer(Some(&room))?;
+        Ok((id, room))
+    }
 }
 
 /// The routes, ready to answer.

@@ -13,7 +13,6 @@ use protocol::{IdError, RoomName};
 use super::Services;
 use super::body::{JsonBody, Path};
 use super::error::HttpError;
-use super::sessions::{no_such_session, parse_id};
 use crate::access::Grant;
 use crate::rooms::{Ban, no_such_room};
 
@@ -133,10 +132,7 @@ pub(super) async fn ban_publisher(
     Path(id): Path<String>,
     JsonBody(request): JsonBody<BanRequest>,
 ) -> Result<StatusCode, HttpError> {
-    let id = parse_id(&id)?;
-    grant.may_administer(grant.room.as_ref())?;
-    let room = services.room_of(id).await?.ok_or_else(no_such_session)?;
-    grant.may_administer(Some(&room))?;
+    let (id, room) = services.administered(&grant, &id).await?;
     services.rooms.ban_publisher(&grant, &room, id, until(&services, &request)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -160,11 +156,7 @@ pub(super) async fn end_session(
     Extension(grant): Extension<Grant>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, HttpError> {
-    let id = parse_id(&id)?;
-    // Whoever may administer nothing learns nothing of what there is.
-    grant.may_administer(grant.room.as_ref())?;
-    let room = services.room_of(id).await?.ok_or_else(no_such_session)?;
-    grant.may_administer(Some(&room))?;
+    let (id, room) = services.administered(&grant, &id).await?;
     services.rooms.end_session(&grant, &room, id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

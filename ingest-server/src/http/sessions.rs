@@ -70,11 +70,7 @@ pub(super) async fn delete(
     Extension(grant): Extension<Grant>,
     Path(id): Path<String>,
 ) -> Result<StatusCode, HttpError> {
-    let id = parse_id(&id)?;
-    // Whoever may administer nothing learns nothing of what there is.
-    grant.may_administer(grant.room.as_ref())?;
-    let room = services.room_of(id).await?.ok_or_else(no_such_session)?;
-    grant.may_administer(Some(&room))?;
+    let (id, room) = services.administered(&grant, &id).await?;
     match services.sessions.delete(id).await {
         Ok(()) => {
             let (action, target) = (AuditAction::SessionDeleted, Some(id.to_string()));
