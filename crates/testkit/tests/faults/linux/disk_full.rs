@@ -73,10 +73,13 @@ fn a_server_whose_disk_is_full_says_so_and_goes_on_when_there_is_room() -> Resul
         wait_for_log(&server, "storing works again").with_context(|| server.process.output())?;
         wait_for_status(&publisher, is_live).with_context(|| publisher.output())?;
 
-        // It fills once more, and the server is killed meanwhile.
+        // It fills once more, and the server is killed meanwhile. How often it says so is not fixed: while the disk fills, a
+        // small write may find room where a large one did not.
+        let times_full = || server.process.output().matches("cannot store: ").count();
+        let times_before = times_full();
         disk.fill(LEFT_BYTES)?;
-        let is_full = |server: &Server| server.process.output().matches("cannot store: ").count() == 2;
-        wait_until(PATIENCE, || is_full(&server).then_some(())).with_context(|| server.process.output())?;
+        wait_until(PATIENCE, || (times_full() > times_before).then_some(()))
+            .with_context(|| server.process.output())?;
         server.process.kill()?;
         disk.make_room()?;
         check_files(disk.path()).context("killed while the disk was full")?;
