@@ -23,7 +23,7 @@ enum Command {
     Capture(capture_path::Options),
     /// Publishing: what the spool on disk costs, what goes over the wire, and how quick a backlog drains.
     Publish(publish::Options),
-    /// Watching by WebRTC: what a viewer costs the server, and what viewers that take nothing cost the publisher.
+    /// Watching: what a viewer by WebRTC or HLS costs the server, and what viewers that take nothing cost the publisher.
     Watch(watch::Options),
     /// How late a viewer's browser shows what the camera sees, and how soon it shows anything.
     Latency(latency::Options),

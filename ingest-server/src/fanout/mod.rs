@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use protocol::Track;
 use tokio::sync::watch;
 
-pub(crate) use ring::Delivery;
 pub use ring::LiveUnit;
+pub(crate) use ring::{Delivery, Payloads};
 
 use ring::{Cursor, Ring};
 

@@ -1,7 +1,7 @@
 //! The newest units of one track, for viewers who each read at their own pace. Pure.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use protocol::Track;
 use protocol::codec::CodecParameters;
@@ -9,7 +9,8 @@ use protocol::unit::Unit;
 
 /// Units that a ring holds at the most: half a minute of pictures at 30 a second, 20 s of sound.
 pub(crate) const RING_UNITS: usize = 1_024;
-/// Payload bytes that a ring holds at the most: two groups of pictures of 2 s at 16 Mbit/s.
+/// Payload bytes that a ring holds at the most: two groups of pictures of 2 s at 16 Mbit/s. Of what is watched by WebRTC as many again are
+/// held as [`Payloads`].
 pub(crate) const RING_BYTES: usize = 8 * 1024 * 1024;
 /// Groups of pictures that are kept: the one in progress, which viewers join, and the one before it, for those who are
 /// a little late.
@@ -26,10 +27,27 @@ pub struct LiveUnit {
     pub parameters: Arc<CodecParameters>,
 }
 
+/// A unit as payloads of RTP, in their order.
+pub(crate) type Payloads = Box<[Arc<[u8]>]>;
+
+/// A unit that is held, and what is made of it for viewers once for all of them.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) live: LiveUnit,
+    payloads: OnceLock<Payloads>,
+}
+
+impl Held {
+    /// The unit's payloads; who asks first makes them.
+    pub(crate) fn payloads(&self, make: impl FnOnce(&LiveUnit) -> Payloads) -> &[Arc<[u8]>] {
+        self.payloads.get_or_init(|| make(&self.live))
+    }
+}
+
 /// What a reader gets.
 #[derive(Debug, Clone)]
 pub(crate) struct Delivery {
-    pub(crate) live: Arc<LiveUnit>,
+    pub(crate) held: Arc<Held>,
     /// Whether units between the last delivery and this one are not delivered: a picture then is an IDR.
     pub(crate) has_skipped: bool,
 }
@@ -49,7 +67,7 @@ pub(crate) struct Cursor {
 #[derive(Debug)]
 pub(crate) struct Ring {
     track: Track,
-    units: VecDeque<Arc<LiveUnit>>,
+    units: VecDeque<Arc<Held>>,
     /// The place of the first unit that is held; places count all units that were ever held.
     first_place: u64,
     /// The places of the IDR pictures that are held.
@@ -64,7 +82,7 @@ impl Ring {
 
     /// Takes the next unit. Says whether it was taken: a picture that follows nothing that is held cannot be decoded.
     pub(crate) fn push(&mut self, live: LiveUnit) -> bool {
-        let newest = self.units.back().map(|held| held.unit.number);
+        let newest = self.units.back().map(|held| held.live.unit.number);
         if newest.is_some_and(|newest| live.unit.number <= newest) {
             return false;
         }
@@ -76,7 +94,7 @@ impl Ring {
             }
         }
         self.bytes += live.unit.payload.len();
-        self.units.push_back(Arc::new(live));
+        self.units.push_back(Arc::new(Held { live, payloads: OnceLock::new() }));
         self.shrink();
         true
     }
@@ -88,15 +106,16 @@ impl Ring {
         if cursor.place < self.first_place || cursor.follows.is_none() {
             cursor.place = self.entry()?.max(cursor.place);
         }
-        let live = self.units.get((cursor.place - self.first_place) as usize)?;
-        let has_skipped = cursor.follows.is_some_and(|number| number != live.unit.number);
-        *cursor = Cursor { place: cursor.place + 1, follows: Some(live.unit.number + 1) };
-        Some(Delivery { live: Arc::clone(live), has_skipped })
+        let held = self.units.get((cursor.place - self.first_place) as usize)?;
+        let number = held.live.unit.number;
+        let has_skipped = cursor.follows.is_some_and(|follows| follows != number);
+        *cursor = Cursor { place: cursor.place + 1, follows: Some(number + 1) };
+        Some(Delivery { held: Arc::clone(held), has_skipped })
     }
 
     /// The time of the newest unit that is held.
     pub(crate) fn newest_90k(&self) -> Option<u64> {
-        self.units.back().map(|held| held.unit.pts_90k)
+        self.units.back().map(|held| held.live.unit.pts_90k)
     }
 
     /// Whether a reader who comes now has something to start with.
@@ -133,9 +152,9 @@ impl Ring {
             Track::Audio => self.first_place + 1,
         };
         while self.first_place < end
-            && let Some(unit) = self.units.pop_front()
+            && let Some(held) = self.units.pop_front()
         {
-            self.bytes -= unit.unit.payload.len();
+            self.bytes -= held.live.unit.payload.len();
             self.first_place += 1;
         }
     }
@@ -171,7 +190,9 @@ mod tests {
     }
 
     fn read_all(ring: &Ring, cursor: &mut Cursor) -> Vec<(u64, bool)> {
-        std::iter::from_fn(|| ring.read(cursor)).map(|got| (got.live.unit.number, got.has_skipped)).collect()
+        std::iter::from_fn(|| ring.read(cursor))
+            .map(|got| (got.held.live.unit.number, got.has_skipped))
+            .collect()
     }
 
     #[test]
@@ -191,7 +212,7 @@ mod tests {
         let mut ring = ring(Track::Video, [(0, true), (1, false)]);
         let (mut late, mut far) = (Cursor::default(), Cursor::default());
         assert_eq!(read_all(&ring, &mut late).len(), 2);
-        assert_eq!(ring.read(&mut far).unwrap().live.unit.number, 0);
+        assert_eq!(ring.read(&mut far).unwrap().held.live.unit.number, 0);
         for number in 2..9 {
             ring.push(live(number, number % 3 == 0, 10));
         }
@@ -236,6 +257,20 @@ mod tests {
         assert!(ring.can_be_joined());
     }
 
+    #[test]
+    fn what_viewers_get_of_a_unit_is_made_once_for_all_of_them() {
+        let ring = ring(Track::Video, [(0, true)]);
+        let made = std::cell::Cell::new(0);
+        let make = |live: &LiveUnit| -> Payloads {
+            made.set(made.get() + 1);
+            Box::new([Arc::from(&live.unit.payload[..])])
+        };
+        let readers = [0; 3].map(|_| ring.read(&mut Cursor::default()).unwrap().held);
+        let payloads = readers.each_ref().map(|held| Arc::as_ptr(&held.payloads(make)[0]));
+        assert!(payloads.iter().all(|payload| std::ptr::addr_eq(*payload, payloads[0])));
+        assert_eq!(made.get(), 1);
+    }
+
     proptest! {
         #[test]
         fn every_reader_gets_what_can_be_decoded_in_order(
@@ -247,7 +282,7 @@ mod tests {
                 match kind {
                     0 => number += 2,
                     1 | 2 => while let Some(got) = ring.read(&mut cursor) {
-                        let unit = &got.live.unit;
+                        let unit = &got.held.live.unit;
                         let follows = last.is_some_and(|last| last + 1 == unit.number);
                         prop_assert!(unit.key || follows, "{last:?} then {}", unit.number);
                         prop_assert!(last.is_none_or(|last| last < unit.number));
@@ -257,7 +292,7 @@ mod tests {
                     _ => { ring.push(live(number, kind == 3, bytes)); number += 1; }
                 }
                 prop_assert!(ring.bytes <= RING_BYTES && ring.units.len() <= RING_UNITS);
-                prop_assert_eq!(ring.bytes, ring.units.iter().map(|held| held.unit.payload.len()).sum::<usize>());
+                prop_assert_eq!(ring.bytes, ring.units.iter().map(|held| held.live.unit.payload.len()).sum::<usize>());
             }
         }
     }

@@ -12,6 +12,7 @@ mod address;
 mod batch;
 mod intake;
 mod negotiation;
+mod payloads;
 mod peer;
 mod playout;
 mod port;

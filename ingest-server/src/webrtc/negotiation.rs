@@ -120,7 +120,7 @@ impl Negotiator {
             });
             let at = usize::from(kind == MediaKind::Audio);
             if goes && lines[at].is_none() {
-                lines[at] = line(&mut rtc, mid, kind, way);
+                lines[at] = line(&rtc, mid, kind, way);
             }
         }
         let [video, audio] = lines;
@@ -151,12 +151,13 @@ impl Negotiator {
             config.codec_config().add_h264(video.into(), Some(resend.into()), true, profile);
         }
         match way {
-            // What estimates the bandwidth is left out: its pacing costs a viewer up to 250 ms.
+            // What estimates the bandwidth is left out: its pacing costs a viewer up to 250 ms. Pictures
+            // are cut to packets once for all viewers, and so not in here.
             Way::Out(_) => {
                 let mut extensions = ExtensionMap::empty();
                 extensions.set(MID_EXTENSION, Extension::RtpMid);
                 extensions.set(PLAYOUT_DELAY_EXTENSION, Extension::PlayoutDelay);
-                config.set_extension_map(extensions)
+                config.set_extension_map(extensions).set_rtp_mode(true)
             }
             // A publisher needs to hear how its packets arrive, or it stays at a low bit rate.
             Way::In => config,
@@ -194,8 +195,8 @@ const fn family([profile, constraints, _]: [u8; 3]) -> u32 {
 }
 
 /// The payload type that a medium is sent in, if the peer knows one.
-fn line(rtc: &mut Rtc, mid: Mid, kind: MediaKind, way: Way) -> Option<Line> {
-    let writer = rtc.writer(mid)?;
+fn line(rtc: &Rtc, mid: Mid, kind: MediaKind, way: Way) -> Option<Line> {
+    let media = rtc.media(mid)?;
     let known = |params: &&PayloadParams| match kind {
         MediaKind::Video => params.spec().codec == Codec::H264,
         MediaKind::Audio => params.spec().codec == Codec::Opus,
@@ -206,7 +207,9 @@ fn line(rtc: &mut Rtc, mid: Mid, kind: MediaKind, way: Way) -> Option<Line> {
         let profile = params.spec().format.profile_level_id.unwrap_or_default();
         wanted.iter().position(|wanted| wanted >> 8 == profile >> 8).unwrap_or(wanted.len())
     };
-    let best = writer.payload_params().filter(known).min_by_key(rank)?;
+    let agreed =
+        rtc.codec_config().params().iter().filter(|params| media.remote_pts().contains(&params.pt()));
+    let best = agreed.filter(known).min_by_key(rank)?;
     Some(Line { mid, payload_type: best.pt() })
 }
 

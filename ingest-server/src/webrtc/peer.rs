@@ -91,7 +91,7 @@ impl Peer {
         self.is_connected
     }
 
-    /// The connection, for one change; [`Self::settle`] comes after each.
+    /// The connection, for one change; [`Self::settle`] or [`Self::proceed`] comes after each.
     pub(super) const fn rtc(&mut self) -> &mut Rtc {
         &mut self.rtc
     }
@@ -127,8 +127,7 @@ impl Peer {
     /// Time has passed.
     pub(super) fn tick(&mut self, now: Instant) {
         if now >= self.wakes {
-            self.handle_time(now);
-            self.settle(now);
+            self.proceed(now);
         }
         if self.is_connected && now >= self.heard + self.patience.silence {
             self.end.get_or_insert(PeerEnd::Silent);
@@ -145,6 +144,12 @@ impl Peer {
             false => self.opened + self.patience.connect,
         };
         self.wakes.min(gives_up)
+    }
+
+    /// What was written to a stream goes out.
+    pub(super) fn proceed(&mut self, now: Instant) {
+        self.handle_time(now);
+        self.settle(now);
     }
 
     fn handle_time(&mut self, now: Instant) {
