@@ -12,7 +12,6 @@ mod log;
 mod pictures;
 #[cfg(test)]
 mod rehearsal;
-mod room_window;
 mod single_instance;
 mod updates;
 
@@ -65,8 +64,10 @@ pub fn with_commands<R: Runtime>(builder: Builder<R>) -> Builder<R> {
         commands::inputs::devices,
         commands::inputs::set_muted,
         commands::inputs::set_camera_on,
-        commands::session::invite,
-        commands::session::open_room,
+        commands::room::open_room,
+        commands::room::close_room,
+        commands::room::say,
+        commands::room::invite,
         commands::session::start,
         commands::session::stop,
         commands::session::reconnect,

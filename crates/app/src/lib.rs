@@ -14,6 +14,7 @@ mod meter;
 pub mod preview;
 mod problem;
 mod rates;
+mod room;
 mod settings;
 mod tokens;
 mod unfinished;

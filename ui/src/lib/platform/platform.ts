@@ -9,7 +9,7 @@ export type Unsubscribe = () => void;
  * Every promise that fails does so with a `Problem`.
  */
 export interface Platform {
-  /** Tells the listener the state and the level: the state at once and at each change. */
+  /** Tells the listener the state, the room and the level: the state and the room at once and at each change. */
   watch(listener: (update: Update) => void): Promise<Unsubscribe>;
   /** Hands over pictures, laid out as `picture.ts` says. At most two are under way until `previewShown` is called. */
   preview(listener: (picture: ArrayBuffer) => void): Promise<Unsubscribe>;
@@ -23,8 +23,12 @@ export interface Platform {
   reconnect(): Promise<void>;
   /** Makes a link by which others watch the room. */
   invite(): Promise<Invitation>;
-  /** Shows the room's page in a window of its own. */
+  /** Visits the room, also without a session; again, where that was refused. */
   openRoom(): Promise<void>;
+  /** Leaves it, unless a session runs. */
+  closeRoom(): Promise<void>;
+  /** Says something in the room's chat. */
+  say(text: string): Promise<void>;
   /** Forgets the session that has ended. */
   dismiss(): Promise<void>;
   setMuted(muted: boolean): Promise<void>;

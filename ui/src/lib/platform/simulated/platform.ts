@@ -125,8 +125,16 @@ export class SimulatedPlatform implements Platform {
     return { link, ends_unix_ms: Date.UTC(2026, 5, 14, 18), is_local: false };
   }
 
-  async openRoom(): Promise<void> {
-    throw problem('unsupported', 'The simulation has no room to show.');
+  openRoom(): Promise<void> {
+    return this.change(() => (this.simulation.roomOpen = true));
+  }
+
+  closeRoom(): Promise<void> {
+    return this.change(() => (this.simulation.roomOpen = false));
+  }
+
+  say(text: string): Promise<void> {
+    return this.change(() => this.simulation.say(text));
   }
 
   pair(link: string): Promise<void> {
@@ -170,7 +178,10 @@ export class SimulatedPlatform implements Platform {
 
   private tell(): void {
     const content = this.simulation.state();
-    for (const listener of this.listeners) listener({ kind: 'state', content });
+    for (const listener of this.listeners) {
+      listener({ kind: 'state', content });
+      listener({ kind: 'room', content: this.simulation.visited() });
+    }
   }
 
   /** Plays the scene's past; the screen is told its end in steps. */

@@ -42,6 +42,14 @@ export class TauriPlatform implements Platform {
     return command('open_room');
   }
 
+  closeRoom(): Promise<void> {
+    return command('close_room');
+  }
+
+  say(text: string): Promise<void> {
+    return command('say', { text });
+  }
+
   dismiss(): Promise<void> {
     return command('dismiss');
   }
