@@ -12,6 +12,7 @@ mod log;
 mod pictures;
 #[cfg(test)]
 mod rehearsal;
+mod room_media;
 mod single_instance;
 mod updates;
 
@@ -56,7 +57,8 @@ pub fn run() {
 /// The commands that the screen may call, and what they need besides an [`App`].
 #[must_use]
 pub fn with_commands<R: Runtime>(builder: Builder<R>) -> Builder<R> {
-    builder.manage(Updates::default()).manage(Pictures::default()).invoke_handler(tauri::generate_handler![
+    let builder = builder.manage(Updates::default()).manage(Pictures::default());
+    room_media::serve(builder).invoke_handler(tauri::generate_handler![
         commands::screen::watch,
         commands::screen::preview,
         commands::screen::preview_shown,

@@ -42,6 +42,7 @@ export const SCENES = [
 async function openRoom(page) {
   await page.getByTestId('room').click();
   await page.getByTestId('room-panel').waitFor();
+  await page.waitForFunction(() => [...document.querySelectorAll('[data-testid=tile]')].every(({ dataset }) => dataset.phase === 'playing'));
 }
 
 /** Scenes that a person gets to by tapping: from which, and how. */

@@ -8,6 +8,7 @@ use capture::{DeviceError, DeviceInfo, Inputs, MonotonicClock, Preview, devices}
 use protocol::Secret;
 use protocol::pairing::PairingLink;
 use publisher::ServerAddress;
+use publisher::connection::Fetched;
 use serde::Deserialize;
 use signing::SigningKey;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
@@ -19,7 +20,7 @@ use crate::api::{
 };
 use crate::local_server;
 use crate::meter::SILENCE;
-use crate::room::{self, Ask, RoomOnServer};
+use crate::room::{self, Ask, Media, RoomOnServer};
 use crate::settings::{Change, Overrides, load, save};
 use crate::tokens::{Kept, TokenStore};
 use crate::unfinished::Sender;
@@ -81,6 +82,7 @@ pub struct App {
     levels: watch::Receiver<Level>,
     room: watch::Receiver<Option<RoomView>>,
     room_asks: mpsc::Sender<Ask>,
+    room_media: watch::Receiver<Option<Arc<Media>>>,
     may_close: watch::Receiver<bool>,
     preview: Preview,
     /// The wall clock at time 0 of the clock that frames are stamped by, in µs since 1970.
@@ -128,11 +130,12 @@ impl App {
         let beginning = Beginning { inputs, spool, choices, overrides, notices, device_key, version };
         let mut actor = Actor::new(beginning, jobs.downgrade());
         actor.open_inputs();
-        let (room_told, room) = watch::channel(None);
+        let visit = room::Outlets::default();
         let (room_asks, asks) = mpsc::channel(room::ASK_CAPACITY);
         let app = Self {
-            room,
+            room: visit.view.subscribe(),
             room_asks,
+            room_media: visit.media.subscribe(),
             state: actor.state(),
             may_close: actor.may_close(),
             levels,
@@ -146,7 +149,7 @@ impl App {
         }
         tokio::spawn(find_local_server(jobs.downgrade(), app.state.clone(), local_ports));
         tokio::spawn(sender.run(app.state.clone()));
-        tokio::spawn(room::run(actor.visits(), asks, room_told));
+        tokio::spawn(room::run(actor.visits(), asks, visit));
         tokio::spawn(actor.run(queue));
         Ok(app)
     }
@@ -344,6 +347,16 @@ impl App {
         let (answer, answered) = oneshot::channel();
         self.room_asks.send(Ask::Say { text, answer }).await.map_err(|_| ended())?;
         answered.await.map_err(|_| ended())?
+    }
+
+    /// Gets a playlist, or media, of another session of the room that is visited: `address` is a path below the server's own, with
+    /// its query, as the server's playlists list it. None for anything else, and when no answer comes.
+    pub async fn room_media(&self, address: &str) -> Option<Fetched> {
+        let session = room::session_of(address)?;
+        let is_there = |room: &RoomView| room.sessions.iter().any(|one| one.id == session);
+        let is_there = self.room.borrow().as_ref().is_some_and(is_there);
+        let media = self.room_media.borrow().clone().filter(|_| is_there)?;
+        media.get(address).await
     }
 
     /// Makes a link by which others watch the room that the app records to.

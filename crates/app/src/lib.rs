@@ -21,5 +21,6 @@ mod unfinished;
 mod view;
 
 pub use app::{App, CloseAnswer, Options};
+pub use publisher::connection::Fetched;
 pub use settings::Overrides;
 pub use tokens::{FileTokens, Kept, KeptIn, SystemTokens, TokenError, TokenStore};

@@ -135,3 +135,51 @@ async fn a_wrong_token_is_refused_and_the_right_one_is_let_in() -> Result<()> {
     assert_eq!(Viewer::join(&server, "studio", "Bob", Some(token))?.room.viewers, 2);
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_media_of_the_room_is_got_with_a_viewers_token_and_nothing_else_is() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let token = "the-token-of-this-test";
+    let server = Server::start(folder.path(), free_port()?, &["--streaming-access-token", token])?;
+    let (app, _settings) = app_for(&server.address()).await?;
+    let token = Some(TokenChange::Set(token.to_owned()));
+    app.change_settings(SettingsChange { token, ..SettingsChange::default() }).await.map_err(to_error)?;
+    app.start_session().await.map_err(to_error)?;
+    let session = until_live(&app).await?.session.unwrap().id;
+    until_room(&app, "one with the session", |room| room.sessions.iter().any(|one| one.id == session))
+        .await?;
+    let playlist = format!("/hls/{session}/video/index.m3u8");
+    let got = timeout(PATIENCE, async {
+        loop {
+            // The first part comes when it is durable.
+            match app.room_media(&playlist).await {
+                Some(got)
+                    if got.status == 200 && got.body.windows(12).any(|line| line == b"#EXT-X-PART:") =>
+                {
+                    return got;
+                }
+                _ => tokio::task::yield_now().await,
+            }
+        }
+    });
+    let playlist_text = String::from_utf8(got.await?.body.to_vec())?;
+    assert!(!playlist_text.contains("token"), "the screen sees no token: {playlist_text}");
+    let name = playlist_text
+        .split("URI=\"")
+        .filter_map(|rest| rest.split('"').next())
+        .find(|name| name.ends_with(".mp4"));
+    let init = app.room_media(&format!("/hls/{session}/video/{}", name.context("an init segment")?)).await;
+    let init = init.context("the init segment")?;
+    assert_eq!((init.status, init.content_type.as_deref()), (200, Some("video/mp4")));
+
+    let other = protocol::SessionId::v7(1_700_000_000_000, [7; 10]);
+    for address in
+        [format!("/hls/{other}/index.m3u8"), "/api/sessions".to_owned(), format!("/api/sessions/{session}")]
+    {
+        assert!(app.room_media(&address).await.is_none(), "{address}");
+    }
+    app.stop().await.map_err(to_error)?;
+    timeout(PATIENCE, app.room().wait_for(Option::is_none)).await??;
+    assert!(app.room_media(&playlist).await.is_none(), "outside the room");
+    Ok(())
+}

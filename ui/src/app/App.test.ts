@@ -1,11 +1,11 @@
 import { fireEvent, render, screen, waitFor, within } from '@testing-library/svelte';
 import userEvent from '@testing-library/user-event';
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test, vi } from 'vitest';
 
 import { Theme } from '../lib/controllers/theme.svelte';
 import type { State } from '../lib/platform/types';
 import { fakePlatform, problem, roomView, session, state, track } from '../lib/testing/fakes';
-import { chat } from '../lib/testing/watching';
+import { chat, roomSession } from '../lib/testing/watching';
 import App from './App.svelte';
 
 let fake: ReturnType<typeof fakePlatform>;
@@ -98,6 +98,19 @@ test('the room: who watches, a link for others, and why there is none', async ()
   await click('room');
   await click('share');
   expect((await screen.findByRole('alert')).textContent).toBe('This token may not invite.');
+});
+
+test('the sessions of others are played, and the own one is not', async () => {
+  HTMLMediaElement.prototype.play = vi.fn(async () => {});
+  await show(state({ session: session({ id: 'own' }) }));
+  await click('room');
+  fake.tellRoom(roomView({ sessions: [roomSession({ id: 'own' }), roomSession({ id: 'other' })] }));
+  expect((await screen.findByTestId('tile')).dataset.session).toBe('other');
+  expect(fake.platform.playSession).toHaveBeenCalledOnce();
+  expect(fake.platform.playSession.mock.lastCall?.[0]).toBe('other');
+  expect(screen.getByTestId<HTMLVideoElement>('video').muted).toBe(true);
+  fake.tellRoom(roomView({ sessions: [roomSession({ id: 'own' })] }));
+  await waitFor(() => expect(screen.queryByTestId('tile')).toBeNull());
 });
 
 test('the chat asks for a name, and says what did not go out', async () => {

@@ -1,6 +1,7 @@
 //! The thin layer between a visit and the world: it owns the socket and the clock.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::visit::{Command, Memory, SocketEvent, Visit};
-use super::{Ask, RoomOnServer, Wanted, not_there};
+use super::{Ask, Media, RoomOnServer, Wanted, not_there};
 use crate::api::RoomView;
 
 /// `joined` is the longest message: a hundred of the longest chat messages, and a hundred sessions.
@@ -36,13 +37,23 @@ struct Present {
     wanted: Wanted,
     visit: Visit,
     socket: Socket,
+    /// The viewer token that the way to the pictures was told for.
+    media_token: Option<String>,
+}
+
+/// What a driver tells.
+#[derive(Default)]
+pub(crate) struct Outlets {
+    pub(crate) view: watch::Sender<Option<RoomView>>,
+    /// The way to the pictures of a room that lets this app in.
+    pub(crate) media: watch::Sender<Option<Arc<Media>>>,
 }
 
 /// Visits the room that is wanted, and tells what is known of it, until nobody wants anything any more.
 pub(crate) async fn run(
     mut wanted: watch::Receiver<Option<Wanted>>,
     mut asks: mpsc::Receiver<Ask>,
-    told: watch::Sender<Option<RoomView>>,
+    outlets: Outlets,
 ) {
     let epoch = Instant::now();
     let mut present: Option<Present> = None;
@@ -52,13 +63,14 @@ pub(crate) async fn run(
             present.obey(epoch).await;
         }
         let view = present.as_ref().map(|present| present.visit.view());
-        told.send_if_modified(|told| {
+        outlets.view.send_if_modified(|told| {
             let is_news = told.as_ref() != view;
             if is_news {
                 *told = view.cloned();
             }
             is_news
         });
+        tell_media(&outlets.media, &mut present);
         tokio::select! {
             changed = wanted.changed() => {
                 if changed.is_err() {
@@ -77,6 +89,22 @@ pub(crate) async fn run(
                 present.visit.timeout(epoch.elapsed());
             },
         }
+    }
+}
+
+/// Tells the way to the pictures when it is another.
+fn tell_media(told: &watch::Sender<Option<Arc<Media>>>, present: &mut Option<Present>) {
+    let Some(present) = present else {
+        told.send_if_modified(|told| told.take().is_some());
+        return;
+    };
+    let token = present.visit.viewer_token().map(|token| token.expose().to_owned());
+    if present.media_token != token {
+        let viewer_token = present.visit.viewer_token();
+        told.send_replace(
+            viewer_token.and_then(|token| Media::new(&present.wanted.place, token)).map(Arc::new),
+        );
+        present.media_token = token;
     }
 }
 
@@ -103,7 +131,7 @@ fn turn_to(now: Duration, present: Option<Present>, wanted: Option<Wanted>) -> O
     };
     let memory = memory.unwrap_or_else(|| Memory::none(wanted.place.room.clone()));
     let visit = Visit::new(now, memory, wanted.watches, wanted.alias.clone(), fastrand::u64(..));
-    Some(Present { wanted, visit, socket: Socket::Absent })
+    Some(Present { wanted, visit, socket: Socket::Absent, media_token: None })
 }
 
 fn hear(now: Duration, present: Option<&mut Present>, ask: Ask) {

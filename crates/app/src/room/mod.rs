@@ -4,6 +4,7 @@
 //! is visited, if any, is the actor's to say ([`Wanted`]).
 
 mod driver;
+mod media;
 mod visit;
 
 use std::path::PathBuf;
@@ -14,7 +15,8 @@ use tokio::sync::oneshot;
 
 use crate::api::{Problem, ProblemCode};
 
-pub(crate) use driver::run;
+pub(crate) use driver::{Outlets, run};
+pub(crate) use media::{Media, session_of};
 
 /// What a person may ask of the visit that waits at once; more makes whoever has one wait.
 pub(crate) const ASK_CAPACITY: usize = 8;

@@ -104,6 +104,11 @@ impl Visit {
         &self.view
     }
 
+    /// What lets its bearer watch this room, once somebody is in it.
+    pub(super) const fn viewer_token(&self) -> Option<&Secret> {
+        self.viewer_token.as_ref()
+    }
+
     pub(super) fn poll_command(&mut self) -> Option<Command> {
         self.commands.pop_front()
     }

@@ -62,6 +62,7 @@ fn it_joins_first_and_then_says_its_name() {
     assert_eq!(commands(&mut visit), [Command::Send(alias)]);
     let view = visit.view();
     assert_eq!((view.phase.clone(), view.viewers, view.chat.len()), (RoomPhase::Open, 3, 2));
+    assert_eq!(visit.viewer_token().unwrap().expose(), "who-it-is");
     visit.say(" Hello ").unwrap();
     assert_eq!(commands(&mut visit), [Command::Send(ViewerMessage::Chat { text: "Hello".to_owned() })]);
     for bad in ["  ", &"x".repeat(MAX_CHAT_CHARS + 1)] {

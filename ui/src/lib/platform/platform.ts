@@ -1,3 +1,6 @@
+import type { SessionId } from '../protocol/types';
+import type { HlsWish } from '../server/hls';
+import type { Source, SourceListener } from '../server/source';
 import type { ConnectionReport, DeviceList, Invitation, ProblemCode, SettingsChange, Update } from './types';
 
 /** Ends a subscription. */
@@ -27,6 +30,8 @@ export interface Platform {
   openRoom(): Promise<void>;
   /** Leaves it, unless a session runs. */
   closeRoom(): Promise<void>;
+  /** Begins to play another session of the room that is visited. */
+  playSession(session: SessionId, video: HTMLVideoElement, listener: SourceListener, wish: HlsWish): Source;
   /** Says something in the room's chat. */
   say(text: string): Promise<void>;
   /** Forgets the session that has ended. */

@@ -1,6 +1,7 @@
 import { vi } from 'vitest';
 
 import type { Platform } from '../platform/platform';
+import { reading } from './watching';
 import type { DeviceList, Level, Problem, RoomView, Session, State, Track, Update } from '../platform/types';
 
 /** A platform of mocks that all succeed; `tell` is what it tells the screen. */
@@ -35,6 +36,7 @@ export function fakePlatform(devices: Partial<DeviceList> = {}) {
     })),
     openRoom: vi.fn<Platform['openRoom']>(async () => {}),
     closeRoom: done(),
+    playSession: vi.fn<Platform['playSession']>(() => ({ transport: 'hls', read: async () => reading(), close: () => {} })),
     say: vi.fn<Platform['say']>(async () => {}),
     dismiss: done(),
     setMuted: vi.fn<Platform['setMuted']>(async () => {}),

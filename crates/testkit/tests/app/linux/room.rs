@@ -1,9 +1,11 @@
 use anyhow::Result;
-use testkit::child::{Server, free_port};
+use testkit::child::{Running, Server, free_port};
 use testkit::viewer::Viewer;
 use testkit::window::Window;
 
-use super::{look, open_with};
+use super::{look, open, open_with};
+
+const TOKEN: &str = "the-token-of-this-test";
 
 fn until_is(window: &Window, testid: &str, attribute: &str, value: &str) -> Result<()> {
     window.until(&format!("{testid} with {attribute} {value}"), |window| {
@@ -61,5 +63,38 @@ fn the_app_watches_its_room_and_talks_with_those_who_watch() -> Result<()> {
     let mut viewer = Viewer::join(&server, "studio", "Bob", None)?;
     window.fill("chat-text", "Back again")?;
     assert_eq!(viewer.next_chat()?.alias, "Ada", "who comes back has the same name");
+    Ok(())
+}
+
+#[test]
+fn the_picture_of_another_in_the_room_is_shown_beside_the_own() -> Result<()> {
+    let (folder, store) = (tempfile::tempdir()?, tempfile::tempdir()?);
+    let server = Server::start(store.path(), free_port()?, &["--streaming-access-token", TOKEN])?;
+    let address = server.address();
+    let args = ["publish", "--server", &address, "--token", TOKEN, "--room", "studio", "--json"];
+    let synthetic =
+        ["--camera", "synthetic", "--microphone", "synthetic", "--width", "640", "--height", "360"];
+    let publisher =
+        Running::start("longtake", &[&args[..], &synthetic, &["--video-bitrate", "800k"]].concat(), &[])?;
+
+    let window = open(folder.path(), &[("LONGTAKE_SERVER", &address), ("LONGTAKE_TOKEN", TOKEN)])?;
+    window.click("start-stop")?;
+    window.until_phase(&["live"])?;
+    window.click("room")?;
+    until_is(&window, "tile", "data-phase", "playing")?;
+    assert_eq!(window.attribute("tile", "data-transport")?.as_deref(), Some("hls"));
+    let drawn = |window: &Window| Ok::<_, anyhow::Error>(window.number("tile", "data-drawn")?.unwrap_or(0.0));
+    let before = drawn(&window)?;
+    window.until("the picture of the other to move", |window| Ok(drawn(window)? > before + 30.0))?;
+    window.until_preview_moves()?;
+    look(&window, "room-pictures")?;
+
+    drop(publisher);
+    window.until("the other to be gone, or away", |window| {
+        Ok(!window.shows("tile")?
+            || window.attribute("tile", "data-status")?.as_deref() == Some("interrupted"))
+    })?;
+    assert_eq!(window.phases()?, ["live"; 2]);
+    assert!(!window.log().contains(TOKEN), "the log is free of tokens");
     Ok(())
 }

@@ -1,9 +1,12 @@
+import type { SessionId } from '../../protocol/types';
+import type { Source, SourceListener } from '../../server/source';
 import type { CloseAnswer, Platform, Unsubscribe } from '../platform';
 import type { ConnectionReport, ConnectionStep, DeviceList, Invitation, ProblemCode, SettingsChange, Update } from '../types';
 import { Landscape } from './landscape';
 import { SCENES } from './scenes';
 import { LOCAL_SERVER, problem, SERVER, Simulation } from './simulation';
 import { loudness } from './sound';
+import { SimulatedSource } from './source';
 
 const STATE_EVERY_MS = 100;
 const LEVEL_EVERY_MS = 33;
@@ -131,6 +134,10 @@ export class SimulatedPlatform implements Platform {
 
   closeRoom(): Promise<void> {
     return this.change(() => (this.simulation.roomOpen = false));
+  }
+
+  playSession(_session: SessionId, video: HTMLVideoElement, listener: SourceListener): Source {
+    return new SimulatedSource(video, listener);
   }
 
   say(text: string): Promise<void> {
