@@ -3,22 +3,12 @@
 use app::App;
 use tauri::{AppHandle, ExitRequestApi, Manager, Runtime, Window, WindowEvent, async_runtime};
 
-use crate::room_window::ROOM;
-
 /// Holds a window that was asked to close too early.
 pub(crate) fn on_window_event<R: Runtime>(window: &Window<R>, event: &WindowEvent) {
-    if window.label() == ROOM {
-        return;
-    }
-    match event {
-        WindowEvent::CloseRequested { api, .. } if asks_first(window.app_handle()) => api.prevent_close(),
-        WindowEvent::Destroyed => {
-            // The program ends with its last window, and the room's is not one to go on for.
-            if let Some(room) = window.app_handle().get_webview_window(ROOM) {
-                let _ = room.close();
-            }
-        }
-        _ => {}
+    if let WindowEvent::CloseRequested { api, .. } = event
+        && asks_first(window.app_handle())
+    {
+        api.prevent_close();
     }
 }
 

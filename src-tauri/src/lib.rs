@@ -12,7 +12,7 @@ mod log;
 mod pictures;
 #[cfg(test)]
 mod rehearsal;
-mod room_window;
+mod room_media;
 mod single_instance;
 mod updates;
 
@@ -57,7 +57,8 @@ pub fn run() {
 /// The commands that the screen may call, and what they need besides an [`App`].
 #[must_use]
 pub fn with_commands<R: Runtime>(builder: Builder<R>) -> Builder<R> {
-    builder.manage(Updates::default()).manage(Pictures::default()).invoke_handler(tauri::generate_handler![
+    let builder = builder.manage(Updates::default()).manage(Pictures::default());
+    room_media::serve(builder).invoke_handler(tauri::generate_handler![
         commands::screen::watch,
         commands::screen::preview,
         commands::screen::preview_shown,
@@ -65,8 +66,10 @@ pub fn with_commands<R: Runtime>(builder: Builder<R>) -> Builder<R> {
         commands::inputs::devices,
         commands::inputs::set_muted,
         commands::inputs::set_camera_on,
-        commands::session::invite,
-        commands::session::open_room,
+        commands::room::open_room,
+        commands::room::close_room,
+        commands::room::say,
+        commands::room::invite,
         commands::session::start,
         commands::session::stop,
         commands::session::reconnect,

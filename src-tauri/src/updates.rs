@@ -22,13 +22,15 @@ impl Updates {
 }
 
 async fn tell(app: App, channel: Channel<Update>) {
-    let (mut state, mut levels) = (app.state(), app.levels());
+    let (mut state, mut levels, mut room) = (app.state(), app.levels(), app.room());
     state.mark_changed();
+    room.mark_changed();
     loop {
         let update = tokio::select! {
             // A level may be there already when the first state is told, which comes first all the same.
             biased;
             Ok(()) = state.changed() => Update::State(Box::new(state.borrow_and_update().clone())),
+            Ok(()) = room.changed() => Update::Room(room.borrow_and_update().clone().map(Box::new)),
             Ok(()) = levels.changed() => Update::Level(*levels.borrow_and_update()),
             // The app has ended.
             else => return,
@@ -51,7 +53,8 @@ mod tests {
     use crate::rehearsal;
 
     #[test]
-    fn a_screen_is_told_the_state_first_and_levels_as_they_come_until_another_takes_its_place() {
+    fn a_screen_is_told_the_state_first_then_the_room_and_levels_as_they_come_until_another_takes_its_place()
+    {
         let (app, _folder) = rehearsal::app();
         let updates = Updates::default();
         let listen = || {
@@ -68,6 +71,7 @@ mod tests {
         let update = first.recv().unwrap();
         assert_eq!(update["kind"], "state");
         assert_eq!(update["content"]["version"], "0.0.0");
+        assert!(first.iter().any(|update| update["kind"] == "room" && update["content"].is_null()));
         assert!(first.iter().any(|update| update["kind"] == "level"));
 
         let (channel, second) = listen();

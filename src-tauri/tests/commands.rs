@@ -99,6 +99,28 @@ fn a_session_is_set_up_begun_and_ended_by_commands() {
 }
 
 #[test]
+fn the_room_is_visited_without_a_session_and_a_name_is_remembered() {
+    let shell = Shell::open();
+    assert_eq!(code(shell.call("open_room", json!({}))), "no_server");
+    let change = json!({"server": "127.0.0.1:9", "alias": " Ada "});
+    shell.call("change_settings", json!({"change": change})).unwrap();
+    shell.until(|state| state.settings.alias.as_deref() == Some("Ada"));
+    shell.call("open_room", json!({})).unwrap();
+    let mut room = shell.tauri.state::<App>().room();
+    let mut until = |visited| {
+        async_runtime::block_on(async {
+            let reached = room.wait_for(|room| room.is_some() == visited);
+            timeout(std::time::Duration::from_secs(60), reached).await.unwrap().unwrap().clone()
+        })
+    };
+    assert_eq!(until(true).unwrap().name.as_str(), "studio");
+    // Nobody listens at that port.
+    assert_eq!(code(shell.call("say", json!({"text": "Hello"}))), "not_now");
+    shell.call("close_room", json!({})).unwrap();
+    assert!(until(false).is_none());
+}
+
+#[test]
 fn what_the_screen_asks_for_is_answered() {
     let shell = Shell::open();
     let devices = shell.call("devices", json!({})).unwrap();

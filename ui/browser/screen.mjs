@@ -35,14 +35,33 @@ export const SCENES = [
   'camera-busy',
   'unplugged',
   'notices',
+  'chat-unread',
   'closing',
 ];
+
+async function openRoom(page) {
+  await page.getByTestId('room').click();
+  await page.getByTestId('room-panel').waitFor();
+  await page.waitForFunction(() => [...document.querySelectorAll('[data-testid=tile]')].every(({ dataset }) => dataset.phase === 'playing'));
+}
 
 /** Scenes that a person gets to by tapping: from which, and how. */
 export const STEPS = {
   'live-video-details': ['live', (page) => page.getByTestId('video-track').click()],
   'catching-up-details': ['catching-up', (page) => page.getByTestId('audio-track').click()],
   'stop-asked': ['live', (page) => page.getByTestId('start-stop').click()],
+  'room-live': ['live', openRoom],
+  'room-empty': ['room-empty', openRoom],
+  'room-away': ['room-away', openRoom],
+  'room-refused': ['room-refused', openRoom],
+  'room-shared': [
+    'ready',
+    async (page) => {
+      await openRoom(page);
+      await page.getByTestId('share').click();
+      await page.getByTestId('invitation').waitFor();
+    },
+  ],
   settings: ['live', (page) => page.getByTestId('settings-open').click()],
   'settings-first': ['first-start', (page) => page.getByTestId('start-stop').click()],
   'settings-tested': [

@@ -8,17 +8,19 @@ use capture::{DeviceError, DeviceInfo, Inputs, MonotonicClock, Preview, devices}
 use protocol::Secret;
 use protocol::pairing::PairingLink;
 use publisher::ServerAddress;
+use publisher::connection::Fetched;
 use serde::Deserialize;
 use signing::SigningKey;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
-use crate::actor::{Actor, Beginning, JOB_CAPACITY, Job, RoomOnServer, listen};
+use crate::actor::{Actor, Beginning, JOB_CAPACITY, Job, listen};
 use crate::api::{
-    ConnectionReport, DeviceList, DeviceOption, Invitation, Level, Problem, ProblemCode, SessionPhase,
-    SettingsChange, State, TokenChange,
+    ConnectionReport, DeviceList, DeviceOption, Invitation, Level, Problem, ProblemCode, RoomView,
+    SessionPhase, SettingsChange, State, TokenChange,
 };
 use crate::local_server;
 use crate::meter::SILENCE;
+use crate::room::{self, Ask, Media, RoomOnServer};
 use crate::settings::{Change, Overrides, load, save};
 use crate::tokens::{Kept, TokenStore};
 use crate::unfinished::Sender;
@@ -78,6 +80,9 @@ pub struct App {
     jobs: mpsc::Sender<Job>,
     state: watch::Receiver<State>,
     levels: watch::Receiver<Level>,
+    room: watch::Receiver<Option<RoomView>>,
+    room_asks: mpsc::Sender<Ask>,
+    room_media: watch::Receiver<Option<Arc<Media>>>,
     may_close: watch::Receiver<bool>,
     preview: Preview,
     /// The wall clock at time 0 of the clock that frames are stamped by, in µs since 1970.
@@ -125,7 +130,12 @@ impl App {
         let beginning = Beginning { inputs, spool, choices, overrides, notices, device_key, version };
         let mut actor = Actor::new(beginning, jobs.downgrade());
         actor.open_inputs();
+        let visit = room::Outlets::default();
+        let (room_asks, asks) = mpsc::channel(room::ASK_CAPACITY);
         let app = Self {
+            room: visit.view.subscribe(),
+            room_asks,
+            room_media: visit.media.subscribe(),
             state: actor.state(),
             may_close: actor.may_close(),
             levels,
@@ -139,6 +149,7 @@ impl App {
         }
         tokio::spawn(find_local_server(jobs.downgrade(), app.state.clone(), local_ports));
         tokio::spawn(sender.run(app.state.clone()));
+        tokio::spawn(room::run(actor.visits(), asks, visit));
         tokio::spawn(actor.run(queue));
         Ok(app)
     }
@@ -147,6 +158,12 @@ impl App {
     #[must_use]
     pub fn state(&self) -> watch::Receiver<State> {
         self.state.clone()
+    }
+
+    /// The room on the server, as it changes; none while it is not visited.
+    #[must_use]
+    pub fn room(&self) -> watch::Receiver<Option<RoomView>> {
+        self.room.clone()
     }
 
     /// How loud the microphone is, thirty times a second.
@@ -298,6 +315,48 @@ impl App {
         };
         let report = publisher::connection::test(server, token.as_ref(), given.as_deref()).await;
         Ok(report.into())
+    }
+
+    /// Visits the room, also without a session; tries again where the visit is over or waits.
+    ///
+    /// # Errors
+    /// [`ProblemCode::NoServer`], [`ProblemCode::BadAddress`].
+    pub async fn open_room(&self) -> Result<(), Problem> {
+        self.call(|actor| {
+            actor.show_room(true);
+            actor.room_on_server().map(drop)
+        })
+        .await??;
+        self.room_asks.send(Ask::Again).await.map_err(|_| ended())
+    }
+
+    /// Leaves the room, unless a session runs: that goes on being told what is said there.
+    ///
+    /// # Errors
+    /// [`ProblemCode::Internal`].
+    pub async fn close_room(&self) -> Result<(), Problem> {
+        self.call(|actor| actor.show_room(false)).await
+    }
+
+    /// Says something in the room's chat.
+    ///
+    /// # Errors
+    /// [`ProblemCode::NotNow`] without a connection to the room, [`ProblemCode::BadSetting`] for a text that is none. What the server
+    /// refuses stands in [`RoomView::refusal`].
+    pub async fn say(&self, text: String) -> Result<(), Problem> {
+        let (answer, answered) = oneshot::channel();
+        self.room_asks.send(Ask::Say { text, answer }).await.map_err(|_| ended())?;
+        answered.await.map_err(|_| ended())?
+    }
+
+    /// Gets a playlist, or media, of another session of the room that is visited: `address` is a path below the server's own, with
+    /// its query, as the server's playlists list it. None for anything else, and when no answer comes.
+    pub async fn room_media(&self, address: &str) -> Option<Fetched> {
+        let session = room::session_of(address)?;
+        let is_there = |room: &RoomView| room.sessions.iter().any(|one| one.id == session);
+        let is_there = self.room.borrow().as_ref().is_some_and(is_there);
+        let media = self.room_media.borrow().clone().filter(|_| is_there)?;
+        media.get(address).await
     }
 
     /// Makes a link by which others watch the room that the app records to.

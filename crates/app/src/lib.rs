@@ -14,11 +14,13 @@ mod meter;
 pub mod preview;
 mod problem;
 mod rates;
+mod room;
 mod settings;
 mod tokens;
 mod unfinished;
 mod view;
 
 pub use app::{App, CloseAnswer, Options};
+pub use publisher::connection::Fetched;
 pub use settings::Overrides;
 pub use tokens::{FileTokens, Kept, KeptIn, SystemTokens, TokenError, TokenStore};

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use app::api::{
     Arrival, Condition, ConnectionReport, ConnectionStep, DeviceList, DeviceOption, Input, Invitation, Level,
-    Problem, ProblemCode, Quality, QualityPreset, Session, SessionPhase, Settings, SettingsChange, Source,
-    State, StepName, StepOutcome, TokenChange, Track, TrackPhase, Unfinished, UnfinishedPhase, Update,
-    WhenFull, WhenSlow,
+    Problem, ProblemCode, Quality, QualityPreset, RoomPhase, RoomView, Session, SessionPhase, Settings,
+    SettingsChange, Source, State, StepName, StepOutcome, TokenChange, Track, TrackPhase, Unfinished,
+    UnfinishedPhase, Update, WhenFull, WhenSlow,
 };
 use ts_rs::{Config, TS};
 
@@ -17,7 +17,7 @@ fn declarations() -> String {
     let config = Config::new();
     let mut text = String::from(
         "// Generated from crates/app by `cargo xtask codegen`. Do not edit.\n\
-         import type { ClockDrift, RoomName, SessionId } from '../protocol/types';\n",
+         import type { ChatMessage, ClockDrift, RoomName, RoomSession, SessionId, ViewerId } from '../protocol/types';\n",
     );
     macro_rules! declare {
         ($($type:ty),* $(,)?) => {
@@ -46,6 +46,8 @@ fn declarations() -> String {
         Track,
         TrackPhase,
         Arrival,
+        RoomView,
+        RoomPhase,
         Settings,
         SettingsChange,
         TokenChange,

@@ -4,8 +4,6 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-use protocol::Track;
-
 /// The port that the server listens on unless it is told otherwise.
 const SERVER_PORT: u16 = 8000;
 
@@ -54,11 +52,11 @@ pub enum AddressError {
 }
 
 impl ServerAddress {
-    /// The address of a track's ingest socket.
+    /// The address of a WebSocket on the server; `path` starts with a slash.
     #[must_use]
-    pub fn socket_url(&self, track: Track) -> String {
+    pub fn socket_url(&self, path: &str) -> String {
         let scheme = if self.encrypted { "wss" } else { "ws" };
-        format!("{scheme}://{}{}{}", self.authority(), self.path, track.socket_path())
+        format!("{scheme}://{}{}{path}", self.authority(), self.path)
     }
 
     /// The address of something else on the server; `path` starts with a slash.
@@ -216,6 +214,7 @@ fn is_near(host: &str) -> bool {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use proptest::prelude::*;
+    use protocol::Track;
 
     use super::*;
 
@@ -240,7 +239,7 @@ mod tests {
             ("https://[2001:db8::1]", "wss://[2001:db8::1]:443/ws/video"),
         ] {
             let address: ServerAddress = typed.parse().unwrap();
-            assert_eq!(address.socket_url(Track::Video), expected, "{typed}");
+            assert_eq!(address.socket_url(Track::Video.socket_path()), expected, "{typed}");
             assert_eq!(address.to_string().parse(), Ok(address), "{typed}");
         }
     }
@@ -290,7 +289,7 @@ mod tests {
         #[test]
         fn any_text_is_an_address_or_an_error_and_addresses_are_legal_urls(text in "\\PC{0,40}") {
             if let Ok(address) = text.parse::<ServerAddress>() {
-                let url: http::Uri = address.socket_url(Track::Audio).parse().unwrap();
+                let url: http::Uri = address.socket_url(Track::Audio.socket_path()).parse().unwrap();
                 prop_assert!(url.host().is_some());
             }
         }

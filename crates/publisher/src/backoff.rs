@@ -3,9 +3,9 @@ use std::time::Duration;
 use fastrand::Rng;
 
 /// How long to wait before the next attempt to connect: twice as long after each failure, with
-/// jitter, so that the publishers of a server that restarts do not all come back at one instant.
+/// jitter, so that the publishers and viewers of a server that restarts do not all come back at one instant.
 #[derive(Debug)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     first: Duration,
     longest: Duration,
     failures: u32,
@@ -13,19 +13,21 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    pub(crate) fn new(first: Duration, longest: Duration, seed: u64) -> Self {
+    /// Waits of `first` up to `longest`.
+    #[must_use]
+    pub fn new(first: Duration, longest: Duration, seed: u64) -> Self {
         Self { first, longest, failures: 0, rng: Rng::with_seed(seed) }
     }
 
     /// The wait after one more failure: between half of the exponential step and the whole of it.
-    pub(crate) fn next_wait(&mut self) -> Duration {
+    pub fn next_wait(&mut self) -> Duration {
         let step = self.first.saturating_mul(1 << self.failures.min(20)).min(self.longest);
         self.failures = self.failures.saturating_add(1);
         step.mul_f64(0.5 + 0.5 * self.rng.f64())
     }
 
     /// The connection proved good: the next failure starts from the first step again.
-    pub(crate) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         self.failures = 0;
     }
 }

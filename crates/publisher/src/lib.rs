@@ -18,8 +18,10 @@ pub mod spool;
 pub mod status;
 mod tls;
 pub mod track;
+pub mod web_socket;
 
 pub use address::{AddressError, ServerAddress};
+pub use backoff::Backoff;
 pub use publisher::{
     Config, Publisher, Report, ResumeConfig, StartError, Storage, TrackHandle, TrackReport, TrackSettings,
 };

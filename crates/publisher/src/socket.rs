@@ -1,39 +1,29 @@
 //! A WebSocket as the driver sees it: one thing that happens after another.
 
 use std::future::poll_fn;
-use std::io::ErrorKind;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream::FuturesUnordered;
 use futures_util::{Sink as _, StreamExt as _};
-use http::header::{AUTHORIZATION, HeaderValue, LOCATION};
 use protocol::limits::{MAX_CONTROL_BYTES, MAX_MESSAGE_BYTES};
 use protocol::{Secret, Track};
-use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::protocol::frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data as OpData, OpCode};
 use tokio_tungstenite::tungstenite::{self, Error};
-use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
 use crate::address::ServerAddress;
-use crate::track::{ConnectFailure, Frame, Message, SocketEvent, refusal_of_http};
+use crate::track::{ConnectFailure, Frame, Message, SocketEvent};
+use crate::web_socket::{self, WebSocket};
 
-type WebSocket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 type Opening = Pin<Box<dyn Future<Output = Result<WebSocket, ConnectFailure>> + Send>>;
 
 /// How long a socket that is given up may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(1);
-
-/// How often an attempt to connect is begun while earlier ones are not answered: the longest time for which the return
-/// of a network stays unnoticed.
-const ATTEMPT_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Where and how to connect.
 #[derive(Debug, Clone)]
@@ -193,22 +183,6 @@ fn closed(error: &Error) -> SocketEvent {
 }
 
 async fn open(endpoint: Endpoint) -> Result<WebSocket, ConnectFailure> {
-    let unreachable = |error: &dyn std::fmt::Display| ConnectFailure::Unreachable(error.to_string());
-    let mut request = endpoint
-        .server
-        .socket_url(endpoint.track)
-        .into_client_request()
-        .map_err(|error| unreachable(&error))?;
-    if let Some(token) = &endpoint.token {
-        let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.expose())).map_err(|_| {
-            let message =
-                "the access token has characters that cannot be sent; give the one that the server has";
-            let code = protocol::error::ErrorCode::Unauthorized;
-            ConnectFailure::Refused(protocol::error::ErrorBody::new(code, message))
-        })?;
-        bearer.set_sensitive(true);
-        request.headers_mut().insert(AUTHORIZATION, bearer);
-    }
     let config = WebSocketConfig::default()
         // The server writes short control messages.
         .read_buffer_size(4 * 1024)
@@ -217,72 +191,6 @@ async fn open(endpoint: Endpoint) -> Result<WebSocket, ConnectFailure> {
         // Each message is flushed before the next is made, so that at most one is buffered.
         .write_buffer_size(0)
         .max_write_buffer_size(2 * MAX_MESSAGE_BYTES);
-    let connector = endpoint.tls.map_or(Connector::Plain, Connector::Rustls);
-    let stream = connect(endpoint.server.host(), endpoint.server.port())
-        .await
-        .map_err(|error| tcp_failure(&error, &endpoint.server))?;
-    match client_async_tls_with_config(request, stream, Some(config), Some(connector)).await {
-        Ok((web_socket, _)) => Ok(web_socket),
-        Err(Error::Http(answer)) => {
-            let location = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-            let body = answer.body().as_deref().unwrap_or_default();
-            Err(refusal_of_http(answer.status().as_u16(), body, location))
-        }
-        Err(error) => Err(ConnectFailure::Unreachable(reason_of(&error, &endpoint.server))),
-    }
-}
-
-/// Opens a TCP connection; ends only with its caller's patience if nothing answers.
-///
-/// A system repeats its first packet after one, three and seven seconds, so that an attempt that was begun while the
-/// network was away sleeps for seconds after it is back. Therefore a fresh attempt begins every
-/// [`ATTEMPT_INTERVAL`] beside the earlier ones, and the first that succeeds is taken.
-async fn connect(host: &str, port: u16) -> std::io::Result<TcpStream> {
-    let mut attempts = FuturesUnordered::new();
-    loop {
-        attempts.push(TcpStream::connect((host, port)));
-        let begun = Instant::now();
-        let outcome = tokio::select! {
-            Some(outcome) = attempts.next() => outcome,
-            () = tokio::time::sleep(ATTEMPT_INTERVAL) => continue,
-        };
-        let stream = match outcome {
-            // The system gave up an early attempt; later ones are under way.
-            Err(error) if error.kind() == ErrorKind::TimedOut => {
-                tokio::time::sleep(ATTEMPT_INTERVAL.saturating_sub(begun.elapsed())).await;
-                continue;
-            }
-            outcome => outcome?,
-        };
-        stream.set_nodelay(true)?;
-        return Ok(stream);
-    }
-}
-
-fn tcp_failure(error: &std::io::Error, server: &ServerAddress) -> ConnectFailure {
-    let is_path = matches!(
-        error.kind(),
-        ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable | ErrorKind::NetworkDown
-    );
-    match error.kind() {
-        ErrorKind::ConnectionRefused => {
-            ConnectFailure::Unreachable(format!("nothing listens at {server}; is the server running?"))
-        }
-        _ if is_path => ConnectFailure::NoNetwork(format!("there is no way to {server}: {error}")),
-        _ => ConnectFailure::Unreachable(format!("cannot reach {server}: {error}")),
-    }
-}
-
-/// Why there is no connection, and what to do about the likely cases.
-fn reason_of(error: &Error, server: &ServerAddress) -> String {
-    let Error::Io(error) = error else {
-        return format!("no ingest server answers at {server}: {error}");
-    };
-    let reason = error.to_string();
-    if reason.contains("certificate") {
-        return format!(
-            "{server} is not trusted: {reason}; if it is your own, name its authority's certificate file"
-        );
-    }
-    format!("cannot reach {server}: {reason}")
+    let Endpoint { server, track, token, tls } = endpoint;
+    web_socket::open(&server, track.socket_path(), token.as_ref(), tls, config).await
 }

@@ -6,6 +6,7 @@
 //! - [`child`]: the workspace's own programs as child processes.
 //! - [`family`]: a program and what it has started, with what they use.
 //! - [`window`]: the app in its window, on a screen that nobody sees, used as a person would.
+//! - [`viewer`]: a viewer of a room without a browser.
 //! - [`http`]: the ingest server's API as a test asks it.
 //! - [`webrtc`]: viewers and publishers by WebRTC, without a browser.
 //! - [`ffmpeg`]: what an independent player says of a recording.
@@ -20,5 +21,6 @@ pub mod ffmpeg;
 pub mod http;
 pub mod network;
 pub mod units;
+pub mod viewer;
 pub mod webrtc;
 pub mod window;

@@ -2,6 +2,7 @@
 //! [`Problem`](app::api::Problem).
 
 pub mod inputs;
+pub mod room;
 pub mod screen;
 pub mod session;
 pub mod settings;

@@ -1,25 +1,13 @@
 //! The session, from tap to stop.
 #![allow(missing_docs)] // `App` documents what each command does.
 
-use app::api::{Invitation, Problem};
+use app::api::Problem;
 use app::{App, CloseAnswer};
-use tauri::{AppHandle, Runtime, State};
-
-use crate::room_window;
+use tauri::State;
 
 #[tauri::command]
 pub async fn start(app: State<'_, App>) -> Result<(), Problem> {
     app.start_session().await
-}
-
-#[tauri::command]
-pub async fn invite(app: State<'_, App>) -> Result<Invitation, Problem> {
-    app.invite().await
-}
-
-#[tauri::command]
-pub async fn open_room<R: Runtime>(handle: AppHandle<R>, app: State<'_, App>) -> Result<(), Problem> {
-    room_window::open(&handle, &app.invite().await?.link)
 }
 
 #[tauri::command]

@@ -1,9 +1,11 @@
 import { fireEvent, render, screen, waitFor, within } from '@testing-library/svelte';
-import { beforeEach, expect, test } from 'vitest';
+import userEvent from '@testing-library/user-event';
+import { beforeEach, expect, test, vi } from 'vitest';
 
 import { Theme } from '../lib/controllers/theme.svelte';
 import type { State } from '../lib/platform/types';
-import { fakePlatform, problem, session, state, track } from '../lib/testing/fakes';
+import { fakePlatform, problem, roomView, session, state, track } from '../lib/testing/fakes';
+import { chat, roomSession } from '../lib/testing/watching';
 import App from './App.svelte';
 
 let fake: ReturnType<typeof fakePlatform>;
@@ -78,18 +80,88 @@ test('live: the badge, the time, the viewers and both lines', async () => {
   expect(screen.getByTestId('video-track').dataset.phase).toBe('live');
 });
 
-test('the room: a link for others, and why there is none', async () => {
+test('the room: who watches, a link for others, and why there is none', async () => {
   await show(state({ session: session() }));
   await click('room');
+  expect(fake.platform.openRoom).toHaveBeenCalledOnce();
+  fake.tellRoom(roomView({ viewers: 4 }));
+  await waitFor(() => expect(screen.getByTestId('room-viewers').textContent).toContain('4 viewers'));
+  expect(screen.getByTestId('room-others').textContent).toContain('Nobody else is live in this room.');
+  await click('share');
   expect((await screen.findByTestId<HTMLInputElement>('invitation')).value).toBe('https://example.org/watch/studio#token=abc');
   await click('invitation-copy');
   expect(fake.platform.copyText).toHaveBeenCalledExactlyOnceWith('https://example.org/watch/studio#token=abc');
-  await click('open-room');
-  expect(fake.platform.openRoom).toHaveBeenCalledOnce();
-  await click('dialog-close');
+  await click('room');
+  expect(screen.queryByTestId('room-panel')).toBeNull();
+  expect(fake.platform.closeRoom).toHaveBeenCalledOnce();
   fake.platform.invite.mockRejectedValueOnce(problem('unauthorized', 'This token may not invite.'));
   await click('room');
+  await click('share');
   expect((await screen.findByRole('alert')).textContent).toBe('This token may not invite.');
+});
+
+test('the sessions of others are played, and the own one is not', async () => {
+  HTMLMediaElement.prototype.play = vi.fn(async () => {});
+  await show(state({ session: session({ id: 'own' }) }));
+  await click('room');
+  fake.tellRoom(roomView({ sessions: [roomSession({ id: 'own' }), roomSession({ id: 'other' })] }));
+  expect((await screen.findByTestId('tile')).dataset.session).toBe('other');
+  expect(fake.platform.playSession).toHaveBeenCalledOnce();
+  expect(fake.platform.playSession.mock.lastCall?.[0]).toBe('other');
+  expect(screen.getByTestId<HTMLVideoElement>('video').muted).toBe(true);
+  fake.tellRoom(roomView({ sessions: [roomSession({ id: 'own' })] }));
+  await waitFor(() => expect(screen.queryByTestId('tile')).toBeNull());
+});
+
+test('the chat asks for a name, and says what did not go out', async () => {
+  await show(state());
+  await click('room');
+  fake.tellRoom(roomView({ chat: [chat(1, { text: 'Hello' })] }));
+  expect((await screen.findByTestId('message')).textContent).toContain('Hello');
+  await userEvent.type(screen.getByTestId('alias'), 'Grace{Enter}');
+  expect(fake.platform.changeSettings).toHaveBeenCalledExactlyOnceWith({ alias: 'Grace' });
+  fake.tell(state({ settings: { ...state().settings, alias: 'Grace' } }));
+  fake.platform.say.mockRejectedValueOnce(problem('not_now'));
+  await userEvent.type(await screen.findByTestId('chat-text'), 'Hi{Enter}');
+  expect(fake.platform.say).toHaveBeenCalledExactlyOnceWith('Hi');
+  expect((await screen.findByRole('alert')).textContent).toContain('Not sent');
+  await userEvent.type(screen.getByTestId('chat-text'), '{Enter}');
+  await waitFor(() => expect(screen.getByTestId<HTMLInputElement>('chat-text').value).toBe(''));
+});
+
+test('the settings stand before the room, which goes on behind them', async () => {
+  await show(state());
+  await click('room');
+  await click('settings-open');
+  expect(screen.queryByTestId('room-panel')).toBeNull();
+  await click('sheet-close');
+  expect(screen.getByTestId('room-panel')).toBeTruthy();
+  expect(fake.platform.openRoom).toHaveBeenCalledOnce();
+  expect(fake.platform.closeRoom).not.toHaveBeenCalled();
+});
+
+test('a room that does not let one in says why, and what to do', async () => {
+  await show(state());
+  await click('room');
+  const left = (code: 'unauthorized' | 'server_refused', message: string) =>
+    fake.tellRoom(roomView({ phase: { kind: 'left', problem: problem(code, message) } }));
+  left('server_refused', 'The room is full.');
+  expect((await screen.findByRole('alert')).textContent).toBe('The room is full.');
+  await click('room-again');
+  expect(fake.platform.openRoom).toHaveBeenCalledTimes(2);
+  left('unauthorized', 'The token is wrong.');
+  await waitFor(() => expect(screen.getByRole('alert').textContent).toBe('The token is wrong.'));
+  await fireEvent.click(within(screen.getByTestId('room-panel')).getByRole('button', { name: 'Settings' }));
+  expect(screen.getByTestId('server-field')).toBeTruthy();
+});
+
+test('what is said while nobody looks is counted on the chip', async () => {
+  await show(state({ session: session() }));
+  fake.tellRoom(roomView());
+  fake.tellRoom(roomView({ chat: [chat(1)] }));
+  expect((await screen.findByTestId('unread')).textContent).toContain('1');
+  await click('room');
+  expect(screen.queryByTestId('unread')).toBeNull();
 });
 
 test('offline: what is kept, no word of live, and a way to reconnect', async () => {

@@ -13,7 +13,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use capture::Inputs;
-use protocol::{RoomName, Secret};
 use publisher::ServerAddress;
 use signing::SigningKey;
 use tokio::sync::{mpsc, watch};
@@ -23,6 +22,7 @@ use self::inputs::Slot;
 pub(crate) use self::inputs::listen;
 use self::recording::Recording;
 use crate::api::{Problem, ProblemCode, Session, Settings, State, Unfinished};
+use crate::room::Wanted;
 use crate::settings::{Choices, Overrides, presets};
 use crate::tokens::{Kept, KeptIn};
 
@@ -45,14 +45,6 @@ pub(crate) struct Beginning {
     pub(crate) notices: Vec<Problem>,
     pub(crate) device_key: Arc<SigningKey>,
     pub(crate) version: String,
-}
-
-/// The room that is recorded to, and the way to it.
-pub(crate) struct RoomOnServer {
-    pub(crate) server: ServerAddress,
-    pub(crate) room: RoomName,
-    pub(crate) token: Option<Secret>,
-    pub(crate) own_authority: Option<PathBuf>,
 }
 
 /// The task's state.
@@ -79,6 +71,10 @@ pub(crate) struct Actor {
     device_key: Arc<SigningKey>,
     version: String,
     state: watch::Sender<State>,
+    /// A person looks at the room.
+    room_open: bool,
+    /// The visit to the room that shall be.
+    visit: watch::Sender<Option<Wanted>>,
 }
 
 impl Actor {
@@ -119,12 +115,19 @@ impl Actor {
             device_key,
             version,
             state: watch::Sender::new(state),
+            room_open: false,
+            visit: watch::Sender::new(None),
         }
     }
 
     /// Where the state is published.
     pub(crate) fn state(&self) -> watch::Receiver<State> {
         self.state.subscribe()
+    }
+
+    /// Where the visit is published that shall be.
+    pub(crate) fn visits(&self) -> watch::Receiver<Option<Wanted>> {
+        self.visit.subscribe()
     }
 
     /// Becomes true once the window may close after all.
@@ -155,8 +158,19 @@ impl Actor {
         }
     }
 
-    /// Publishes the state if it is another than before.
+    /// Publishes the state, and the visit that shall be, if they are others than before.
     fn publish(&self) {
+        let wanted = self.wanted_visit();
+        self.visit.send_if_modified(|visit| {
+            let is_same = match (&*visit, &wanted) {
+                (Some(before), Some(wanted)) => before.is(wanted),
+                (before, wanted) => before.is_none() && wanted.is_none(),
+            };
+            if !is_same {
+                *visit = wanted;
+            }
+            !is_same
+        });
         let state = State {
             camera: self.camera.shown(),
             microphone: self.microphone.shown(),
@@ -225,6 +239,7 @@ fn settings(choices: &Choices, overrides: &Overrides, kept: Option<&Kept>) -> Se
         has_token: overrides.token.is_some() || kept.is_some(),
         token_in_keyring: kept.is_some_and(|kept| kept.place == KeptIn::Keyring),
         room: overrides.room.clone().unwrap_or(choices.room).into(),
+        alias: choices.alias,
         camera: overrides.camera.clone().unwrap_or(choices.camera),
         microphone: overrides.microphone.clone().unwrap_or(choices.microphone),
         quality: choices.quality,

@@ -405,6 +405,12 @@ impl Actor {
         }
     }
 
+    /// The room of the open session, if it goes to this server.
+    pub(super) fn session_room(&self, server: &str) -> Option<&RoomName> {
+        let recording = self.recording.as_ref().filter(|recording| recording.server == server);
+        recording.map(|recording| &recording.room)
+    }
+
     /// The server that the open session goes to, in its full form.
     pub(super) fn session_server(&self) -> Option<&str> {
         self.recording.as_ref().map(|recording| recording.server.as_str())

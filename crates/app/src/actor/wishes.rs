@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use protocol::{Secret, SessionId};
 use publisher::ServerAddress;
 
-use super::{Actor, RoomOnServer};
+use super::Actor;
 use crate::api::{Problem, ProblemCode, Quality, Unfinished, UnfinishedPhase};
 use crate::app::CloseAnswer;
+use crate::room::{RoomOnServer, Wanted};
 use crate::settings::{Change, Choices};
 use crate::tokens::Kept;
 
@@ -28,6 +29,9 @@ impl Actor {
         if let Some(room) = change.room {
             self.choices.room = room;
             self.overrides.room = None;
+        }
+        if let Some(alias) = change.alias {
+            self.choices.alias = alias;
         }
         if let Some(mirrored) = change.mirrored {
             self.choices.mirrored = mirrored;
@@ -99,13 +103,27 @@ impl Actor {
         is_current.then(|| self.overrides.token.clone().or_else(kept)).flatten()
     }
 
-    /// The room that is recorded to, and the way to it.
+    /// A person looks at the room, or no longer does.
+    pub(crate) const fn show_room(&mut self, open: bool) {
+        self.room_open = open;
+    }
+
+    /// The visit that shall be: while a session runs, and while somebody looks at the room. Without a session it watches.
+    pub(super) fn wanted_visit(&self) -> Option<Wanted> {
+        let runs = self.is_running();
+        let place = (runs || self.room_open).then(|| self.room_on_server().ok()).flatten()?;
+        Some(Wanted { place, watches: !runs, alias: self.choices.alias.clone() })
+    }
+
+    /// The room that is recorded to, and the way to it. While a session is open, that is its room, whatever has been set since,
+    /// unless that is another server.
     ///
     /// # Errors
     /// [`ProblemCode::NoServer`], [`ProblemCode::BadAddress`].
     pub(crate) fn room_on_server(&self) -> Result<RoomOnServer, Problem> {
         let server = self.address()?;
-        let room = self.overrides.room.clone().unwrap_or_else(|| self.choices.room.clone());
+        let set = || self.overrides.room.clone().unwrap_or_else(|| self.choices.room.clone());
+        let room = self.session_room(&server.to_string()).cloned().unwrap_or_else(set);
         let (token, own_authority) = (self.token_if_current(&server), self.own_authority());
         Ok(RoomOnServer { server, room, token, own_authority })
     }

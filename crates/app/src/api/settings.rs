@@ -14,6 +14,8 @@ pub struct Settings {
     pub token_in_keyring: bool,
     /// The room.
     pub room: String,
+    /// By what name this person chats in rooms; none before the first one.
+    pub alias: Option<String>,
     /// The camera.
     pub camera: Source,
     /// The microphone.
@@ -94,6 +96,8 @@ pub struct SettingsChange {
     pub token: Option<TokenChange>,
     /// The room.
     pub room: Option<String>,
+    /// By what name this person chats in rooms; an empty text forgets it.
+    pub alias: Option<String>,
     /// The camera; while a session runs, it is switched.
     pub camera: Option<Source>,
     /// The microphone; while a session runs, it is switched.

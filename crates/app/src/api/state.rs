@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Input, Problem, QualityPreset, Session, Settings, Unfinished};
+use super::{Input, Problem, QualityPreset, RoomView, Session, Settings, Unfinished};
 
 /// Everything that the screen shows, but the level and the pictures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,4 +49,6 @@ pub enum Update {
     State(Box<State>),
     /// How loud it is now.
     Level(Level),
+    /// Something has changed in the room; none while it is not visited.
+    Room(Option<Box<RoomView>>),
 }

@@ -1,6 +1,7 @@
 use std::ops::RangeInclusive;
 
 use capture::{AudioConfig, MicrophoneChoice, Preset};
+use protocol::room::MAX_ALIAS_CHARS;
 use protocol::{RoomName, Secret};
 use publisher::spool::disk;
 use publisher::{AddressError, ServerAddress};
@@ -17,6 +18,8 @@ pub(crate) struct Choices {
     /// As it was typed.
     pub(crate) server: Option<String>,
     pub(crate) room: RoomName,
+    /// The name in chats.
+    pub(crate) alias: Option<String>,
     #[serde(with = "source_text")]
     pub(crate) camera: Source,
     #[serde(with = "source_text")]
@@ -34,6 +37,7 @@ impl Default for Choices {
         Self {
             server: None,
             room: "studio".to_owned().try_into().expect("a room's name"),
+            alias: None,
             camera: Source::Auto,
             microphone: Source::Auto,
             // What is filmed is seldom oneself, and writing in it shall be readable.
@@ -123,6 +127,8 @@ pub(crate) struct Change {
     /// `Some(None)` forgets it.
     pub(crate) token: Option<Option<Secret>>,
     pub(crate) room: Option<RoomName>,
+    /// `Some(None)` forgets it.
+    pub(crate) alias: Option<Option<String>>,
     pub(crate) camera: Option<Source>,
     pub(crate) microphone: Option<Source>,
     pub(crate) quality: Option<Quality>,
@@ -138,6 +144,7 @@ impl TryFrom<SettingsChange> for Change {
     fn try_from(change: SettingsChange) -> Result<Self, Problem> {
         let server = change.server.map(|text| checked_server(&text)).transpose()?;
         let room = change.room.map(|text| checked_room(&text)).transpose()?;
+        let alias = change.alias.map(|text| checked_alias(&text)).transpose()?;
         change.quality.as_ref().map_or(Ok(()), check_quality)?;
         change.spool_bytes.map_or(Ok(()), check_spool)?;
         let token = change.token.map(|token| match token {
@@ -152,6 +159,7 @@ impl TryFrom<SettingsChange> for Change {
             server,
             token,
             room,
+            alias,
             camera,
             microphone,
             quality,
@@ -169,6 +177,16 @@ fn checked_server(text: &str) -> Result<Option<String>, Problem> {
         Err(AddressError::Empty) if text.trim().is_empty() => Ok(None),
         Err(error) => Err(Problem::from(&error)),
     }
+}
+
+/// The server makes of it what it shows.
+fn checked_alias(text: &str) -> Result<Option<String>, Problem> {
+    let text = text.trim();
+    if text.chars().count() > MAX_ALIAS_CHARS {
+        let message = format!("A name in a chat has {MAX_ALIAS_CHARS} characters at the most.");
+        return Err(Problem::new(ProblemCode::BadSetting, message));
+    }
+    Ok((!text.is_empty()).then(|| text.to_owned()))
 }
 
 /// The room of this name.
@@ -231,6 +249,11 @@ mod tests {
         let room = |text: &str| SettingsChange { room: Some(text.to_owned()), ..SettingsChange::default() };
         assert_eq!(Change::try_from(room(" stage ")).unwrap().room.unwrap().as_str(), "stage");
         assert_eq!(code(room("a b")), Some(ProblemCode::BadSetting));
+        let alias = |text: &str| SettingsChange { alias: Some(text.to_owned()), ..SettingsChange::default() };
+        assert_eq!(Change::try_from(alias(" Ada ")).unwrap().alias, Some(Some("Ada".into())));
+        assert_eq!(Change::try_from(alias(" ")).unwrap().alias, Some(None));
+        assert_eq!(code(alias(&"ä".repeat(40))), None);
+        assert_eq!(code(alias(&"ä".repeat(41))), Some(ProblemCode::BadSetting));
         let token = |token| SettingsChange { token: Some(token), ..SettingsChange::default() };
         let set = Change::try_from(token(TokenChange::Set(" abc\n".into()))).unwrap().token.unwrap();
         assert_eq!(set.unwrap().expose(), "abc");

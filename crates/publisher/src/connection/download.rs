@@ -2,12 +2,15 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use protocol::Secret;
 use protocol::error::ErrorBody;
+use rustls::ClientConfig;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::MaybeTlsStream;
 
@@ -81,6 +84,18 @@ pub(super) async fn post(
     Ok(answer)
 }
 
+/// Opens a connection to the server, with TLS where the address wants it.
+pub(super) async fn open(
+    server: &ServerAddress,
+    trust: Option<&Arc<ClientConfig>>,
+) -> Result<MaybeTlsStream<TcpStream>, ConnectionError> {
+    let (addresses, _) = look_up(server).await?;
+    let (stream, _) = connect(server, &addresses).await?;
+    let Some(trust) = trust else { return Ok(MaybeTlsStream::Plain(stream)) };
+    let (stream, _) = secure(server, &addresses, stream, trust).await?;
+    Ok(MaybeTlsStream::Rustls(stream))
+}
+
 async fn ask_api(
     server: &ServerAddress,
     question: Question<'_>,
@@ -88,14 +103,8 @@ async fn ask_api(
     take: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
 ) -> Result<(), DownloadError> {
     let opening = async {
-        let (addresses, _) = look_up(server).await?;
-        let (stream, _) = connect(server, &addresses).await?;
-        if !server.is_encrypted() {
-            return Ok(MaybeTlsStream::Plain(stream));
-        }
-        let trust = client_config(own_authority)?;
-        let (stream, _) = secure(server, &addresses, stream, &trust).await?;
-        Ok::<_, ConnectionError>(MaybeTlsStream::Rustls(stream))
+        let trust = server.is_encrypted().then(|| client_config(own_authority)).transpose()?;
+        open(server, trust.as_ref()).await
     };
     let silent = || DownloadError::BrokeOff("the server does not answer".to_owned());
     let stream = timeout(2 * STEP_TIMEOUT, opening).await.map_err(|_| silent())??;

@@ -46,16 +46,11 @@ pub(super) struct Question<'a> {
     pub(super) json: Option<&'a str>,
 }
 
-/// Asks the server; gives the head of the answer, and the body as it comes while the driver is held. Errors hold neither the
-/// token nor anything else that was sent.
-pub(super) async fn begin<S>(
-    stream: S,
+/// A request to the server. Errors hold neither the token nor anything else that is sent.
+pub(super) fn request(
     server: &ServerAddress,
     Question { path, token, json }: Question<'_>,
-) -> Result<(Driver, Parts, Incoming), AskError>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+) -> Result<Request<Full<Bytes>>, AskError> {
     let mut request = Request::new(Full::new(Bytes::from(json.unwrap_or_default().to_owned())));
     if json.is_some() {
         *request.method_mut() = Method::POST;
@@ -68,7 +63,6 @@ where
     if let Ok(host) = HeaderValue::try_from(server.authority()) {
         headers.insert(HOST, host);
     }
-    headers.insert(CONNECTION, HeaderValue::from_static("close"));
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("longtake/", env!("CARGO_PKG_VERSION"))));
     if let Some(token) = token {
         let bearer = HeaderValue::try_from(format!("Bearer {}", token.expose()));
@@ -76,6 +70,20 @@ where
         bearer.set_sensitive(true);
         headers.insert(AUTHORIZATION, bearer);
     }
+    Ok(request)
+}
+
+/// Asks the server; gives the head of the answer, and the body as it comes while the driver is held.
+pub(super) async fn begin<S>(
+    stream: S,
+    server: &ServerAddress,
+    question: Question<'_>,
+) -> Result<(Driver, Parts, Incoming), AskError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut request = request(server, question)?;
+    request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     // Dropped with the answer, and with it the connection.
     let driver = Driver(tokio::spawn(connection));

@@ -1,9 +1,10 @@
-//! A test of the connection: what stands between this device and the server, found step by step.
+//! A test of the connection: what stands between this device and the server, found step by step; and requests to the server's API.
 
 mod download;
 mod error;
 mod http;
 mod invitation;
+mod kept;
 mod tls;
 
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ pub use download::{DownloadError, download};
 pub use error::ConnectionError;
 use http::{Answer, AskError, ask};
 pub use invitation::{Invitation, invite};
+pub use kept::{Fetched, Fetcher};
 
 /// How long each step may take unless somebody says otherwise.
 pub const STEP_TIMEOUT: Duration = Duration::from_secs(5);

@@ -83,11 +83,6 @@ impl Display {
         Picture::from_bgrx(width, height, &image.data)
     }
 
-    /// The titles of all windows that are to be seen.
-    pub(super) fn titles(&self) -> Result<Vec<String>> {
-        Ok(self.windows()?.into_iter().map(|(_, title)| title).collect())
-    }
-
     /// The app's own window.
     fn window(&self) -> Result<u32> {
         let own = self.windows()?.into_iter().find(|(_, title)| title == TITLE);

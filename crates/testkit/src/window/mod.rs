@@ -239,14 +239,6 @@ impl Window {
         self.display.ask_to_close()
     }
 
-    /// The titles of all of the app's windows.
-    ///
-    /// # Errors
-    /// When the display is gone.
-    pub fn titles(&self) -> Result<Vec<String>> {
-        self.display.titles()
-    }
-
     // What is waited for.
 
     /// Waits until something is so.

@@ -6,6 +6,7 @@ import { Announcements } from './announcements.svelte';
 import { BacklogHistory } from './backlog.svelte';
 import { ElapsedClock } from './elapsed.svelte';
 import { Meter } from './meter.svelte';
+import { RoomVisit } from './room_visit.svelte';
 
 /** A command that failed, until somebody has read it. */
 export interface Failure {
@@ -35,6 +36,7 @@ export class AppController {
   readonly elapsed: ElapsedClock;
   readonly backlog: BacklogHistory;
   readonly announcements = new Announcements();
+  readonly room: RoomVisit;
 
   private failuresSoFar = 0;
   private unsubscribe: Unsubscribe | null = null;
@@ -51,6 +53,7 @@ export class AppController {
     this.meter = new Meter();
     this.elapsed = new ElapsedClock();
     this.backlog = new BacklogHistory();
+    this.room = new RoomVisit(platform, (text) => (this.announcements.text = text));
   }
 
   /** Subscribes to the platform and lists the devices. */
@@ -70,6 +73,10 @@ export class AppController {
   private take(update: Update): void {
     if (update.kind === 'level') {
       this.meter.push(update.content, this.now());
+      return;
+    }
+    if (update.kind === 'room') {
+      this.room.take(update.content);
       return;
     }
     const before = this.state;
@@ -112,11 +119,6 @@ export class AppController {
     } catch (error) {
       return toProblem(error);
     }
-  }
-
-  /** Shows the room; the problem, if it cannot be, is returned. */
-  openRoom(): Promise<Problem | null> {
-    return this.quietly('open room', () => this.platform.openRoom());
   }
 
   async dismiss(): Promise<void> {
@@ -179,19 +181,14 @@ export class AppController {
 
   /** Runs a command; what it throws is shown and returned. */
   async run(name: string, command: () => Promise<void>): Promise<Problem | null> {
-    const problem = await this.quietly(name, command);
-    if (problem) this.show(problem);
-    return problem;
-  }
-
-  /** Runs a command; what it throws is returned. */
-  private async quietly(name: string, command: () => Promise<void>): Promise<Problem | null> {
     this.busy = new Set([...this.busy, name]);
     try {
       await command();
       return null;
     } catch (error) {
-      return toProblem(error);
+      const problem = toProblem(error);
+      this.show(problem);
+      return problem;
     } finally {
       this.busy = new Set([...this.busy].filter((one) => one !== name));
     }

@@ -69,6 +69,11 @@ export class Player {
     private readonly now: () => number = () => performance.now(),
   ) {}
 
+  /** Whether WebRTC is a choice at all. */
+  get mayBeWebrtc(): boolean {
+    return this.choice.mayBeWebrtc;
+  }
+
   /** Begins to play; gives what ends it. */
   attach(video: HTMLVideoElement): () => void {
     this.video = video;

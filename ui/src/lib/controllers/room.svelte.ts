@@ -54,13 +54,11 @@ export class RoomController implements RoomListener {
     return { type: 'join', viewer_token: this.viewerToken, alias: this.alias, watches: true };
   }
 
-  /** The message that makes the alias known; null for one that is none. */
-  rename(alias: string): ViewerMessage | null {
-    const trimmed = alias.trim();
-    if (trimmed === '') return null;
-    this.alias = trimmed;
+  /** Takes another alias; the message that makes it known. */
+  rename(alias: string): ViewerMessage {
+    this.alias = alias;
     this.keep();
-    return { type: 'alias', alias: trimmed };
+    return { type: 'alias', alias };
   }
 
   message(message: RoomMessage): void {

@@ -9,6 +9,7 @@ export class Screen {
   /** The section to show and focus when the settings open. */
   section = $state<SettingsSection | null>(null);
   details = $state<TrackName | null>(null);
+  /** The settings stand before the room: both may be open. */
   roomOpen = $state(false);
 
   openSettings(section: SettingsSection | null = null): void {
@@ -21,6 +22,12 @@ export class Screen {
     this.section = null;
   }
 
+  /** Shows the room, or no longer; settings before it make way. */
+  toggleRoom(): void {
+    this.roomOpen = this.settingsOpen || !this.roomOpen;
+    this.closeSettings();
+  }
+
   toggleDetails(track: TrackName): void {
     this.details = this.details === track ? null : track;
   }
@@ -29,6 +36,7 @@ export class Screen {
   escape(): boolean {
     if (this.details) this.details = null;
     else if (this.settingsOpen) this.closeSettings();
+    else if (this.roomOpen) this.roomOpen = false;
     else return false;
     return true;
   }

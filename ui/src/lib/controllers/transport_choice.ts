@@ -32,6 +32,11 @@ export class TransportChoice {
     this.current = webrtc ? 'webrtc' : 'hls';
   }
 
+  /** Whether WebRTC is possible, as far as is known, and wanted. */
+  get mayBeWebrtc(): boolean {
+    return this.webrtc;
+  }
+
   first(): Attempt {
     return { transport: this.current, afterMs: 0 };
   }

@@ -1,3 +1,6 @@
+import type { SessionId } from '../protocol/types';
+import type { HlsWish } from '../server/hls';
+import type { Source, SourceListener } from '../server/source';
 import type { ConnectionReport, DeviceList, Invitation, ProblemCode, SettingsChange, Update } from './types';
 
 /** Ends a subscription. */
@@ -9,7 +12,7 @@ export type Unsubscribe = () => void;
  * Every promise that fails does so with a `Problem`.
  */
 export interface Platform {
-  /** Tells the listener the state and the level: the state at once and at each change. */
+  /** Tells the listener the state, the room and the level: the state and the room at once and at each change. */
   watch(listener: (update: Update) => void): Promise<Unsubscribe>;
   /** Hands over pictures, laid out as `picture.ts` says. At most two are under way until `previewShown` is called. */
   preview(listener: (picture: ArrayBuffer) => void): Promise<Unsubscribe>;
@@ -23,8 +26,14 @@ export interface Platform {
   reconnect(): Promise<void>;
   /** Makes a link by which others watch the room. */
   invite(): Promise<Invitation>;
-  /** Shows the room's page in a window of its own. */
+  /** Visits the room, also without a session; again, where that was refused. */
   openRoom(): Promise<void>;
+  /** Leaves it, unless a session runs. */
+  closeRoom(): Promise<void>;
+  /** Begins to play another session of the room that is visited. */
+  playSession(session: SessionId, video: HTMLVideoElement, listener: SourceListener, wish: HlsWish): Source;
+  /** Says something in the room's chat. */
+  say(text: string): Promise<void>;
   /** Forgets the session that has ended. */
   dismiss(): Promise<void>;
   setMuted(muted: boolean): Promise<void>;

@@ -1,10 +1,10 @@
 // Generated from crates/app by `cargo xtask codegen`. Do not edit.
-import type { ClockDrift, RoomName, SessionId } from '../protocol/types';
+import type { ChatMessage, ClockDrift, RoomName, RoomSession, SessionId, ViewerId } from '../protocol/types';
 
 /**
  * What the screen is told.
  */
-export type Update = { "kind": "state", "content": State } | { "kind": "level", "content": Level };
+export type Update = { "kind": "state", "content": State } | { "kind": "level", "content": Level } | { "kind": "room", "content": RoomView | null };
 
 /**
  * Everything that the screen shows, but the level and the pictures.
@@ -295,6 +295,52 @@ backlog_bytes: number,
 backlog_ms: number, };
 
 /**
+ * The room on the server, as somebody in it sees it.
+ */
+export type RoomView = { 
+/**
+ * Its name.
+ */
+name: RoomName, 
+/**
+ * Where the visit is. What stands below is what was known last.
+ */
+phase: RoomPhase, 
+/**
+ * Who this app is in the room; none before it was let in.
+ */
+viewer: ViewerId | null, 
+/**
+ * How many watch.
+ */
+viewers: number, 
+/**
+ * The sessions that are active or interrupted, the app's own among them, oldest first.
+ */
+sessions: Array<RoomSession>, 
+/**
+ * The latest chat messages, oldest first; as many as the server keeps.
+ */
+chat: Array<ChatMessage>, 
+/**
+ * Why the server refused what was said last; none once something is heard in the chat.
+ */
+refusal: string | null, };
+
+/**
+ * Where a visit to a room is.
+ */
+export type RoomPhase = { "kind": "connecting" } | { "kind": "open" } | { "kind": "reconnecting", 
+/**
+ * Why, as a sentence.
+ */
+reason: string, } | { "kind": "left", 
+/**
+ * Why, and what to do.
+ */
+problem: Problem, };
+
+/**
  * What is remembered across runs. The access token is not in it: only whether there is one.
  */
 export type Settings = { 
@@ -314,6 +360,10 @@ token_in_keyring: boolean,
  * The room.
  */
 room: string, 
+/**
+ * By what name this person chats in rooms; none before the first one.
+ */
+alias: string | null, 
 /**
  * The camera.
  */
@@ -359,6 +409,10 @@ token?: TokenChange,
  * The room.
  */
 room?: string, 
+/**
+ * By what name this person chats in rooms; an empty text forgets it.
+ */
+alias?: string, 
 /**
  * The camera; while a session runs, it is switched.
  */

@@ -1,7 +1,8 @@
 import { vi } from 'vitest';
 
 import type { Platform } from '../platform/platform';
-import type { DeviceList, Level, Problem, Session, State, Track, Update } from '../platform/types';
+import { reading } from './watching';
+import type { DeviceList, Level, Problem, RoomView, Session, State, Track, Update } from '../platform/types';
 
 /** A platform of mocks that all succeed; `tell` is what it tells the screen. */
 export function fakePlatform(devices: Partial<DeviceList> = {}) {
@@ -33,7 +34,10 @@ export function fakePlatform(devices: Partial<DeviceList> = {}) {
       ends_unix_ms: Date.UTC(2026, 5, 14, 18),
       is_local: false,
     })),
-    openRoom: done(),
+    openRoom: vi.fn<Platform['openRoom']>(async () => {}),
+    closeRoom: done(),
+    playSession: vi.fn<Platform['playSession']>(() => ({ transport: 'hls', read: async () => reading(), close: () => {} })),
+    say: vi.fn<Platform['say']>(async () => {}),
     dismiss: done(),
     setMuted: vi.fn<Platform['setMuted']>(async () => {}),
     setCameraOn: vi.fn<Platform['setCameraOn']>(async () => {}),
@@ -48,6 +52,7 @@ export function fakePlatform(devices: Partial<DeviceList> = {}) {
   return {
     platform,
     tell: (content: State) => listener({ kind: 'state', content }),
+    tellRoom: (content: RoomView | null) => listener({ kind: 'room', content }),
     level: (content: Level) => listener({ kind: 'level', content }),
     picture: (bytes: ArrayBuffer) => pictures(bytes),
   };
@@ -68,6 +73,7 @@ export function state(changes: Partial<State> = {}): State {
       has_token: true,
       token_in_keyring: true,
       room: 'studio',
+      alias: null,
       camera: { kind: 'auto' },
       microphone: { kind: 'auto' },
       quality: {
@@ -89,6 +95,19 @@ export function state(changes: Partial<State> = {}): State {
     notices: [],
     closing: false,
     version: '1.2.3',
+    ...changes,
+  };
+}
+
+export function roomView(changes: Partial<RoomView> = {}): RoomView {
+  return {
+    name: 'studio',
+    phase: { kind: 'open' },
+    viewer: 'b'.repeat(32),
+    viewers: 3,
+    sessions: [],
+    chat: [],
+    refusal: null,
     ...changes,
   };
 }

@@ -5,6 +5,7 @@
 
 mod closing;
 mod recording;
+mod room;
 mod settings;
 
 use std::fs;

@@ -1,9 +1,12 @@
+import type { SessionId } from '../../protocol/types';
+import type { Source, SourceListener } from '../../server/source';
 import type { CloseAnswer, Platform, Unsubscribe } from '../platform';
 import type { ConnectionReport, ConnectionStep, DeviceList, Invitation, ProblemCode, SettingsChange, Update } from '../types';
 import { Landscape } from './landscape';
 import { SCENES } from './scenes';
 import { LOCAL_SERVER, problem, SERVER, Simulation } from './simulation';
 import { loudness } from './sound';
+import { SimulatedSource } from './source';
 
 const STATE_EVERY_MS = 100;
 const LEVEL_EVERY_MS = 33;
@@ -125,8 +128,20 @@ export class SimulatedPlatform implements Platform {
     return { link, ends_unix_ms: Date.UTC(2026, 5, 14, 18), is_local: false };
   }
 
-  async openRoom(): Promise<void> {
-    throw problem('unsupported', 'The simulation has no room to show.');
+  openRoom(): Promise<void> {
+    return this.change(() => (this.simulation.roomOpen = true));
+  }
+
+  closeRoom(): Promise<void> {
+    return this.change(() => (this.simulation.roomOpen = false));
+  }
+
+  playSession(_session: SessionId, video: HTMLVideoElement, listener: SourceListener): Source {
+    return new SimulatedSource(video, listener);
+  }
+
+  say(text: string): Promise<void> {
+    return this.change(() => this.simulation.say(text));
   }
 
   pair(link: string): Promise<void> {
@@ -170,7 +185,10 @@ export class SimulatedPlatform implements Platform {
 
   private tell(): void {
     const content = this.simulation.state();
-    for (const listener of this.listeners) listener({ kind: 'state', content });
+    for (const listener of this.listeners) {
+      listener({ kind: 'state', content });
+      listener({ kind: 'room', content: this.simulation.visited() });
+    }
   }
 
   /** Plays the scene's past; the screen is told its end in steps. */

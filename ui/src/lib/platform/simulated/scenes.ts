@@ -1,3 +1,4 @@
+import { busyRoom, emptyRoom, said } from './room';
 import { LOCAL_SERVER, problem, type Simulation } from './simulation';
 
 /** Brings the simulation to where a scene begins; `advance` also tells the screen how it came about. */
@@ -123,6 +124,25 @@ export const SCENES: Record<string, Scene> = {
         problem('settings_unusable', 'The settings could not be read, so the app starts with new ones. The old file is kept beside them.'),
       ],
     });
+  },
+  // What somebody said while nobody looked is counted on the chip.
+  'chat-unread': (simulation, advance) => {
+    simulation.start();
+    advance(42_000);
+    const { chat } = simulation.room;
+    simulation.room = { ...simulation.room, chat: [...chat, said(5, 'Ada', 'Here it comes!'), said(6, 'Grace', 'Oh!')] };
+  },
+  'room-empty': (simulation) => {
+    const { settings } = simulation.state();
+    simulation.set({ settings: { ...settings, alias: null } });
+    simulation.room = emptyRoom();
+  },
+  'room-away': (simulation) => {
+    const phase = { kind: 'reconnecting', reason: 'The server went away.' } as const;
+    simulation.room = { ...busyRoom(), phase, refusal: 'That was too much at once; wait a little.' };
+  },
+  'room-refused': (simulation) => {
+    simulation.room = { ...emptyRoom(), viewer: null, phase: { kind: 'left', problem: UNAUTHORIZED } };
   },
   closing: (simulation, advance) => {
     simulation.start();

@@ -4,12 +4,14 @@ import type {
   Input,
   Problem,
   QualityPreset,
+  RoomView,
   Session,
   SessionPhase,
   SettingsChange,
   Source,
   State,
 } from '../types';
+import { busyRoom, said } from './room';
 import { SimulatedTrack } from './track';
 
 export const SERVER = 'https://cam.example.org';
@@ -50,6 +52,9 @@ export class Simulation {
   networkUp = true;
   devices: DeviceList = DEVICES;
   refusal: Problem | null = null;
+  /** The room as it is seen once it is visited. */
+  room: RoomView = busyRoom();
+  roomOpen = false;
 
   private takes = 0;
   private take: Take | null = null;
@@ -67,6 +72,7 @@ export class Simulation {
       has_token: true,
       token_in_keyring: true,
       room: 'studio',
+      alias: 'Me',
       camera: { kind: 'auto' },
       microphone: { kind: 'auto' },
       quality: (PRESETS[2] as QualityPreset).quality,
@@ -95,6 +101,19 @@ export class Simulation {
         audio: this.take.audio.view(),
       },
     });
+  }
+
+  /** The room, while somebody looks at it or a session runs. */
+  visited(): RoomView | null {
+    return this.roomOpen || this.take?.phase.kind === 'running' ? this.room : null;
+  }
+
+  say(text: string): void {
+    const { chat, viewer, phase } = this.room;
+    const { alias } = this.rest.settings;
+    if (phase.kind !== 'open' || viewer === null) throw problem('not_now', 'There is no connection to the room now.');
+    const number = (chat.at(-1)?.number ?? 0) + 1;
+    this.room = { ...this.room, chat: [...chat, said(number, alias ?? '', text, viewer)] };
   }
 
   /** Changes what stands beside devices and session. */

@@ -24,6 +24,9 @@ test('commands have the names and arguments that the shell knows', async () => {
   await platform.start();
   await platform.stop();
   await platform.reconnect();
+  await platform.openRoom();
+  await platform.say('Hello');
+  await platform.closeRoom();
   await platform.dismiss();
   await platform.setMuted(true);
   await platform.setCameraOn(false);
@@ -40,6 +43,9 @@ test('commands have the names and arguments that the shell knows', async () => {
     ['start', {}],
     ['stop', {}],
     ['reconnect', {}],
+    ['open_room', {}],
+    ['say', { text: 'Hello' }],
+    ['close_room', {}],
     ['dismiss', {}],
     ['set_muted', { muted: true }],
     ['set_camera_on', { on: false }],

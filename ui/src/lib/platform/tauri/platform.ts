@@ -1,8 +1,15 @@
-import { Channel, invoke } from '@tauri-apps/api/core';
+import { Channel, convertFileSrc, invoke } from '@tauri-apps/api/core';
 
+import type { SessionId } from '../../protocol/types';
+import { HlsSource, type HlsWish } from '../../server/hls';
+import { Server } from '../../server/server';
+import type { Source, SourceListener } from '../../server/source';
 import type { CloseAnswer, Platform, Unsubscribe } from '../platform';
 import { toProblem } from '../problem';
 import type { ConnectionReport, DeviceList, Invitation, ProblemCode, SettingsChange, Update } from '../types';
+
+/** The scheme behind which the shell gets what the room's sessions send; it shows the server its token itself. */
+const ROOM_SCHEME = 'room';
 
 /** The app's shell. */
 export class TauriPlatform implements Platform {
@@ -40,6 +47,19 @@ export class TauriPlatform implements Platform {
 
   openRoom(): Promise<void> {
     return command('open_room');
+  }
+
+  closeRoom(): Promise<void> {
+    return command('close_room');
+  }
+
+  playSession(session: SessionId, video: HTMLVideoElement, listener: SourceListener, wish: HlsWish): Source {
+    const base = convertFileSrc('', ROOM_SCHEME).replace(/\/$/, '');
+    return new HlsSource(new Server(base, () => null), session, video, listener, wish);
+  }
+
+  say(text: string): Promise<void> {
+    return command('say', { text });
   }
 
   dismiss(): Promise<void> {

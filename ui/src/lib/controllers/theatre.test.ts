@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest';
 
-import { reading, roomSession } from '../lib/testing/watching';
+import { reading, roomSession } from '../testing/watching';
 import { Theatre } from './theatre.svelte';
 
 const id = (number: number) => `01890a5d-ac96-7b7c-8f4e-${String(number).padStart(12, '0')}`;

@@ -1,10 +1,7 @@
-import { Player, type OpenSource } from '../lib/controllers/player.svelte';
-import { TransportChoice } from '../lib/controllers/transport_choice';
-import type { RoomSession, SessionId } from '../lib/protocol/types';
-import { HlsSource } from '../lib/server/hls';
-import type { Server } from '../lib/server/server';
-import type { Transport } from '../lib/server/source';
-import { hasWebrtc, WhepSource } from '../lib/server/whep';
+import type { RoomSession, SessionId } from '../protocol/types';
+import type { Transport } from '../server/source';
+import { Player, type OpenSource } from './player.svelte';
+import { TransportChoice } from './transport_choice';
 
 /** As many sessions HLS can bring with little delay at once: see `HlsWish`. */
 const LOW_LATENCY_SESSIONS = 2;
@@ -22,17 +19,9 @@ export class Theatre {
     private readonly preferred: Transport = 'webrtc',
   ) {}
 
-  /** For a browser: WHEP and HLS from `server`. */
-  static from(server: Server, preferred: Transport = 'webrtc'): Theatre {
-    const open =
-      (session: SessionId): OpenSource =>
-      (transport, video, listener, fromS) => {
-        if (transport === 'webrtc') return new WhepSource(server, session, video, listener);
-        const lowLatency = theatre.players.size <= LOW_LATENCY_SESSIONS;
-        return new HlsSource(server, session, video, listener, { lowLatency, ...(fromS !== null && { from: fromS }) });
-      };
-    const theatre = new Theatre(open, hasWebrtc(), preferred);
-    return theatre;
+  /** Whether HLS can bring what it is asked for with little delay. */
+  get lowLatency(): boolean {
+    return this.players.size <= LOW_LATENCY_SESSIONS;
   }
 
   player(session: SessionId): Player {

@@ -1,31 +1,30 @@
-import { fireEvent, render, screen } from '@testing-library/svelte';
+import { cleanup, fireEvent, render, screen } from '@testing-library/svelte';
 import userEvent from '@testing-library/user-event';
 import { beforeEach, expect, test, vi } from 'vitest';
 
-import { RoomController } from '../../lib/controllers/room.svelte';
-import type { ViewerMessage } from '../../lib/protocol/types';
-import { chat, joined } from '../../lib/testing/watching';
+import { chat } from '../testing/watching';
 import Chat from './Chat.svelte';
 
-const onsay = vi.fn<(message: ViewerMessage) => boolean>();
+const onsay = vi.fn<(text: string) => boolean | Promise<boolean>>();
+const onrename = vi.fn<(alias: string) => void>();
 const onban = vi.fn<(viewer: string) => void>();
-let room: RoomController;
 
 beforeEach(() => {
   onsay.mockReset().mockReturnValue(true);
+  onrename.mockReset();
   onban.mockReset();
 });
 
 function show(alias: string | null, administer = false) {
-  room = new RoomController({ alias, viewerToken: null }, () => {}, async () => null);
   const hostile = '<img src=x onerror="alert(1)"><script>alert(2)</script>';
-  room.message(joined({ chat: [chat(1, { alias: '<b>Ada</b>', text: hostile })], rights: { publish: false, administer } }));
-  render(Chat, { props: { room, onsay, ondelete: () => {}, onremove: () => {}, onban } });
-  return hostile;
+  const said = [chat(1, { alias: '<b>Ada</b>', text: hostile })];
+  const moderation = administer ? { ondelete: () => {}, onremove: () => {}, onban } : null;
+  const props = { chat: said, viewer: 'b'.repeat(32), alias, refusal: null, onsay, onrename, moderation };
+  return { hostile, ...render(Chat, { props }) };
 }
 
 test('hostile text is text', () => {
-  const hostile = show('Me');
+  const { hostile } = show('Me');
   const message = screen.getByTestId('message');
   expect(message.textContent).toContain(hostile);
   expect(message.textContent).toContain('<b>Ada</b>');
@@ -33,18 +32,19 @@ test('hostile text is text', () => {
 });
 
 test('who has no name says one first', async () => {
-  show(null);
+  const { rerender } = show(null);
   expect(screen.queryByTestId('chat-text')).toBeNull();
-  await userEvent.type(screen.getByTestId('alias'), 'Grace{Enter}');
-  expect(onsay).toHaveBeenCalledWith({ type: 'alias', alias: 'Grace' });
+  await userEvent.type(screen.getByTestId('alias'), ' Grace {Enter}');
+  expect(onrename).toHaveBeenCalledExactlyOnceWith('Grace');
+  await rerender({ alias: 'Grace' });
   await userEvent.type(screen.getByTestId('chat-text'), ' Hello {Enter}');
-  expect(onsay).toHaveBeenLastCalledWith({ type: 'chat', text: 'Hello' });
+  expect(onsay).toHaveBeenCalledExactlyOnceWith('Hello');
   expect(screen.getByTestId<HTMLInputElement>('chat-text').value).toBe('');
 });
 
 test('what could not be sent is kept, and said', async () => {
   show('Me');
-  onsay.mockReturnValue(false);
+  onsay.mockResolvedValue(false);
   await userEvent.type(screen.getByTestId('chat-text'), 'Hello{Enter}');
   expect(screen.getByTestId<HTMLInputElement>('chat-text').value).toBe('Hello');
   expect(screen.getByRole('alert').textContent).toContain('no connection');
@@ -53,7 +53,7 @@ test('what could not be sent is kept, and said', async () => {
 test('only who may moderates, and a ban is asked for twice', async () => {
   show('Me');
   expect(screen.queryByTestId('moderate')).toBeNull();
-  document.body.replaceChildren();
+  cleanup();
   show('Me', true);
   await fireEvent.click(screen.getByTestId('moderate'));
   await fireEvent.click(screen.getByTestId('ban-viewer'));
