@@ -418,18 +418,18 @@ impl World {
     }
 
     /// As the driver does: the picture makes room for the sound.
-    fn make_room(&mut self) {
+    fn compare_delays(&mut self) {
         let now = self.now;
         let Some(sound) = self.publisher.side(Track::Audio) else { return };
-        let audio = sound.machine.audio_state(now);
+        let delay = sound.machine.delay(now);
         if let Some(picture) = self.publisher.side(Track::Video) {
-            picture.machine.make_room(now, audio);
+            picture.machine.audio_is_late(now, delay);
         }
     }
 
     fn drain_publisher(&mut self) -> bool {
         let mut moved = false;
-        self.make_room();
+        self.compare_delays();
         for track in Track::ALL {
             while let Some(command) = self.publisher.side(track).and_then(|side| side.machine.poll_command())
             {
