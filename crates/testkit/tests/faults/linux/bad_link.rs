@@ -23,6 +23,11 @@ const BREAKS: [Break; 3] = [Break::Down, Break::Silent, Break::Down];
 const AUDIO_DELAY: Duration = Duration::from_millis(300);
 /// From the end of the last break to the first picture and the first sound that are captured then.
 const LIVE_AGAIN: Duration = Duration::from_secs(1);
+/// What the link carries.
+const LINK_BPS: f64 = 1_000_000.0;
+/// Two seconds of picture have at least this share of what the link carries beside the sound: the picture is back.
+const BACK_SHARE: f64 = 0.7;
+const BACK_OVER: Duration = Duration::from_secs(2);
 
 /// A unit that has arrived, by the server's trace. Times since 1970.
 #[derive(Debug, Clone, Copy)]
@@ -112,6 +117,44 @@ fn live_again(arrivals: &[Arrival], track: Track, since: Duration) -> Option<Dur
         .min()
 }
 
+/// The bit rate of a track's units that were captured in this time.
+fn captured_bps(arrivals: &[Arrival], track: Track, from: Duration, length: Duration) -> f64 {
+    let is_in =
+        |arrival: &&Arrival| arrival.track == track && (from..from + length).contains(&arrival.captured);
+    arrivals.iter().filter(is_in).map(|arrival| arrival.bytes as f64 * 8.0).sum::<f64>()
+        / length.as_secs_f64()
+}
+
+/// How long after `since` the picture is captured again with what the link leaves it, by and large.
+fn picture_back(arrivals: &[Arrival], since: Duration) -> Option<Duration> {
+    let is_back = |after: &Duration| {
+        let bps = |track| captured_bps(arrivals, track, since + *after, BACK_OVER);
+        bps(Track::Video) >= BACK_SHARE * (LINK_BPS - bps(Track::Audio))
+    };
+    let looks = (WHOLE - BACK_OVER).as_millis() as u64 / 100;
+    (0..looks).map(|look| Duration::from_millis(100 * look)).find(is_back)
+}
+
+/// How late the sound was and what the picture had, second by second after the breaks.
+fn print_seconds(arrivals: &[Arrival], breaks: &[(Duration, Duration)]) {
+    let second = Duration::from_secs(1);
+    for at in 0..WHOLE.as_secs() as u32 {
+        let starts = || breaks.iter().map(|&(_, since)| since + at * second);
+        let is_in =
+            |arrival: &&Arrival| starts().any(|from| (from..from + second).contains(&arrival.captured));
+        let sound = arrivals.iter().filter(|arrival| arrival.track == Track::Audio).filter(is_in);
+        let mut delays: Vec<Duration> = sound.map(Arrival::delay).collect();
+        let picture = starts().map(|from| captured_bps(arrivals, Track::Video, from, second) / 1_000.0);
+        println!(
+            "second {} after a break: sound p50 {:?}, p95 {:?}; picture {:.0?} kbit/s",
+            at + 1,
+            percentile(&mut delays, 50),
+            percentile(&mut delays, 95),
+            picture.collect::<Vec<f64>>()
+        );
+    }
+}
+
 #[test]
 fn a_slow_link_that_breaks_delays_no_sound_and_loses_nothing() -> Result<()> {
     as_root(|| {
@@ -181,6 +224,9 @@ fn session_over(machines: &Machines) -> Result<()> {
         println!("{track}: live again after {again:?}");
         report.push((percentile(&mut delays, 95), again.last().copied().flatten()));
     }
+    print_seconds(&arrivals, &breaks);
+    let back: Vec<_> = breaks.iter().map(|&(_, since)| picture_back(&arrivals, since)).collect();
+    println!("the picture has {BACK_SHARE} of what the link leaves it after {back:?}");
     let bytes: u64 = arrivals.iter().map(|arrival| arrival.bytes).sum();
     println!("{bytes} payload bytes arrived; the rest of them {drained_in:?} after the end");
     let [(_, video_again), (audio_delay, audio_again)] = report[..] else { unreachable!("two tracks") };
