@@ -153,3 +153,19 @@ fn sound_catches_up_while_units_that_were_left_behind_wait_on_a_connection() {
     }
     assert!(rig.machine.status().counters.sent_units > 400);
 }
+
+#[test]
+fn what_a_silence_lowers_is_taken_back_when_the_connection_is_given_up() {
+    let mut rig = rig(WhenSlow::KeepUp);
+    play(&mut rig, 30, 2 * UNIT_BYTES);
+    let silent = play(&mut rig, 5, 0);
+    let lowest = silent.into_iter().min_by_key(|target| target.bitrate_bps).unwrap();
+    assert!(
+        lowest.bitrate_bps < 100_000,
+        "nothing tells a silence from a path that has become slow: {lowest:?}"
+    );
+    while !matches!(rig.phase(), Phase::Offline { .. }) {
+        rig.wait();
+    }
+    assert!(!rig.machine.status().target.unwrap().is_lowered());
+}
