@@ -46,6 +46,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(40);
 
 /// After an outage so much of what the path was last known to carry is made: what was left behind needs the rest.
 const RETURN_SHARE: f64 = 0.65;
+/// And only so much while the sound still sends what was left behind of it: the sooner that is done, the sooner is the
+/// sound in time.
+const YIELDING_SHARE: f64 = 0.25;
+/// For at least so long, as the sound's connection may open a little later than the picture's,
+const SHORTEST_YIELD: Duration = Duration::from_secs(1);
+/// and for no longer: a long outage leaves minutes of sound behind.
+const LONGEST_YIELD: Duration = Duration::from_secs(4);
 
 /// The live picture pauses when nothing helps for so long.
 const PAUSE_AFTER: Duration = Duration::from_secs(4);
@@ -75,6 +82,8 @@ pub struct Controller {
     /// No step down before.
     settled_at: Duration,
     read_at: Option<Duration>,
+    /// After an outage the picture makes way for the sound: since when, once there is a connection.
+    yields: Option<Option<Duration>>,
     /// Of the newest reading on this connection by which more had arrived than by the one before.
     heard: Option<Heard>,
     pause: Pause,
@@ -128,6 +137,7 @@ impl Controller {
             limit: Limit::UNKNOWN,
             settled_at: Duration::ZERO,
             read_at: None,
+            yields: None,
             heard: None,
             pause: Pause::default(),
         }
@@ -139,7 +149,7 @@ impl Controller {
         self.settings = settings;
         let full_bps = f64::from(settings.bitrate_bps);
         if was_full || settings.when_slow == WhenSlow::KeepQuality {
-            (self.bitrate_bps, self.thinning) = (full_bps, 1);
+            (self.bitrate_bps, self.thinning, self.yields) = (full_bps, 1, None);
         }
         self.bitrate_bps = self.bitrate_bps.clamp(f64::from(settings.floor_bps()), full_bps);
         self.heard = None;
@@ -148,7 +158,10 @@ impl Controller {
     /// What the encoder should make now.
     #[must_use]
     pub fn target(&self) -> Target {
-        let bitrate_bps = self.bitrate_bps.round() as u32;
+        let yielding_bps = self.yields.and(self.limit.ceiling_bps).map_or(f64::INFINITY, |ceiling_bps| {
+            (YIELDING_SHARE * ceiling_bps).max(f64::from(self.settings.floor_bps()))
+        });
+        let bitrate_bps = self.bitrate_bps.min(yielding_bps).round() as u32;
         Target {
             is_paused: self.pause.running.is_some(),
             ..Target::at(&self.settings, bitrate_bps, self.thinning)
@@ -166,11 +179,13 @@ impl Controller {
             if let Some(ceiling_bps) = self.limit.ceiling_bps {
                 let floor_bps = f64::from(self.settings.floor_bps());
                 self.bitrate_bps = self.bitrate_bps.min((RETURN_SHARE * ceiling_bps).max(floor_bps));
+                self.yields = Some(None);
             }
             self.thinning = self.target().thinning;
         }
         self.history.clear();
         self.read_at = None;
+        self.yields = self.yields.map(|_| None);
         self.pause = Pause::default();
     }
 
@@ -195,7 +210,7 @@ impl Controller {
         self.read_at = Some(now);
         self.history.take(now, reading);
         let is_late = self.audio_is_late(now);
-        if self.pause_or_go_on(now, &reading) {
+        if self.pause_or_go_on(now, &reading) || self.yields_now(now, reading.audio_catches_up) {
             return;
         }
         if self.settings.when_slow == WhenSlow::KeepUp {
@@ -212,6 +227,20 @@ impl Controller {
         if self.heard.is_none_or(|heard| arrived_bytes > heard.arrived_bytes) {
             self.heard = Some(Heard { arrived_bytes, bitrate_bps: self.bitrate_bps, limit: self.limit });
         }
+    }
+
+    /// Whether the picture makes way for the sound still. What it is not asked to make tells nothing about the path.
+    fn yields_now(&mut self, now: Duration, audio_catches_up: bool) -> bool {
+        let Some(since) = &mut self.yields else { return false };
+        let since = *since.get_or_insert(now);
+        let is_over = now >= since + LONGEST_YIELD || !audio_catches_up && now >= since + SHORTEST_YIELD;
+        if is_over {
+            self.yields = None;
+            self.history.clear();
+            self.settled_at = now + FIRST_SETTLE;
+        }
+        self.thinning = self.target().thinning;
+        true
     }
 
     fn lags(&self, now: Duration) -> bool {

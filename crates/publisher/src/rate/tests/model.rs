@@ -13,6 +13,8 @@ const KEY_WEIGHT: f64 = 8.0;
 const GIVES_UP: Duration = Duration::from_secs(2);
 const SMALLEST_WINDOW_BYTES: f64 = 16_384.0;
 const AUDIO_BPS: f64 = 40_000.0;
+/// How long after an outage the sound sends what was left behind of it. Its bytes are not in the model.
+const SOUND_CATCHES_UP: Duration = Duration::from_secs(2);
 
 /// The session at a reading.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +54,8 @@ pub(super) struct Model {
     carried_at: Duration,
     /// There is no connection, and that is known.
     is_away: bool,
+    /// Until then units of the sound that were left behind are being sent.
+    pub(super) sound_caught_up_at: Duration,
 }
 
 impl Model {
@@ -74,6 +78,7 @@ impl Model {
             arrived_bytes: 0.0,
             carried_at: Duration::ZERO,
             is_away: false,
+            sound_caught_up_at: Duration::ZERO,
         }
     }
 
@@ -94,6 +99,7 @@ impl Model {
             }
         }
         (self.is_away, self.arrived_bytes) = (false, 0.0);
+        self.sound_caught_up_at = self.now + SOUND_CATCHES_UP;
         samples
     }
 
@@ -202,6 +208,7 @@ impl Model {
             live_lag,
             has_backlog: self.backlog_bytes >= 1.0,
             audio_delay: queueing + self.others_delay,
+            audio_catches_up: self.now < self.sound_caught_up_at,
         };
         self.controller.read(self.now, reading);
         Sample { at: self.now, target: self.controller.target(), live_lag }

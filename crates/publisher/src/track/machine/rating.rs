@@ -57,6 +57,7 @@ impl TrackMachine {
                     live_lag: welcomed.lanes.live_lag(&*self.spool, newest),
                     has_backlog: welcomed.lanes.next_backfill(&*self.spool).is_some(),
                     audio_delay: self.audio.delay,
+                    audio_catches_up: self.audio.catches_up,
                 },
             );
         }
