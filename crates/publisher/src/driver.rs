@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use protocol::{Secret, Track};
 use tokio::sync::{Notify, broadcast, watch};
 
-use crate::audio_delay::AudioDelay;
+use crate::audio_state::SharedAudioState;
 use crate::rate::Target;
 use crate::socket::{Endpoint, Socket};
 use crate::spool::disk::SessionFolder;
@@ -64,7 +64,7 @@ impl SharedTrack {
 pub(crate) struct Outlets {
     pub(crate) status: Arc<watch::Sender<Status>>,
     pub(crate) tells: broadcast::Sender<(Track, Tell)>,
-    pub(crate) audio_delay: Arc<AudioDelay>,
+    pub(crate) audio_state: Arc<SharedAudioState>,
     /// The session's folder, if its spool is on disk.
     pub(crate) folder: Option<Arc<SessionFolder>>,
 }
@@ -105,8 +105,8 @@ pub(crate) async fn drive(shared: Arc<SharedTrack>, endpoint: Endpoint, mut outl
         }
         let due = shared.with(|machine, now| {
             match shared.track {
-                Track::Audio => outlets.audio_delay.set(machine.delay(now)),
-                Track::Video => machine.audio_is_late(now, outlets.audio_delay.get()),
+                Track::Audio => outlets.audio_state.set(machine.audio_state(now)),
+                Track::Video => machine.make_room(now, outlets.audio_state.get()),
             }
             machine.next_timeout()
         });

@@ -6,7 +6,7 @@
 //! [`connection::test()`] finds out beforehand whether a session could be published, and what stands in the way if not.
 
 mod address;
-mod audio_delay;
+mod audio_state;
 mod backoff;
 pub mod connection;
 mod driver;

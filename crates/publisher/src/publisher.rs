@@ -13,7 +13,7 @@ use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 
 use crate::address::{AddressError, ServerAddress};
-use crate::audio_delay::AudioDelay;
+use crate::audio_state::SharedAudioState;
 use crate::driver::{Outlets, SharedTrack, drive};
 use crate::latency::Latency;
 use crate::rate;
@@ -290,14 +290,14 @@ impl Publisher {
         let (status, tells) =
             (Arc::new(watch::Sender::new(Status::default())), broadcast::Sender::new(TELL_CAPACITY));
         let mut publisher = Self { identity, folder, tracks: Vec::new(), tasks: Vec::new(), status, tells };
-        let audio_delay = Arc::<AudioDelay>::default();
+        let audio_state = Arc::<SharedAudioState>::default();
         for (track, machine) in machines {
             let shared = Arc::new(SharedTrack::new(track, machine, sockets.token.clone()));
             let Sockets { server, tls, .. } = sockets.clone();
             let endpoint = Endpoint { server, track, token: None, tls };
             let (status, tells) = (publisher.status.clone(), publisher.tells.clone());
-            let (audio_delay, folder) = (audio_delay.clone(), publisher.folder.clone());
-            let outlets = Outlets { status, tells, audio_delay, folder };
+            let (audio_state, folder) = (audio_state.clone(), publisher.folder.clone());
+            let outlets = Outlets { status, tells, audio_state, folder };
             publisher.tasks.push(tokio::spawn(drive(shared.clone(), endpoint, outlets)));
             publisher.tracks.push(TrackHandle(shared));
         }

@@ -44,6 +44,16 @@ const NEAR_TO: f64 = 1.25;
 const FIRST_WAIT: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_secs(40);
 
+/// After an outage so much of what the path was last known to carry is made: what was left behind needs the rest.
+const RETURN_SHARE: f64 = 0.65;
+/// And only so much while the sound still sends what was left behind of it: the sooner that is done, the sooner is the
+/// sound in time.
+const YIELDING_SHARE: f64 = 0.25;
+/// For at least so long, as the sound's connection may open a little later than the picture's,
+const SHORTEST_YIELD: Duration = Duration::from_secs(1);
+/// and for no longer: a long outage leaves minutes of sound behind.
+const LONGEST_YIELD: Duration = Duration::from_secs(4);
+
 /// The live picture pauses when nothing helps for so long.
 const PAUSE_AFTER: Duration = Duration::from_secs(4);
 /// It is no longer hopeless when nothing was in the way for so long.
@@ -68,15 +78,37 @@ pub struct Controller {
     bitrate_bps: f64,
     thinning: u32,
     history: History,
-    /// What the path carried when it was too little, in bit/s.
-    ceiling_bps: Option<f64>,
+    limit: Limit,
     /// No step down before.
     settled_at: Duration,
+    read_at: Option<Duration>,
+    /// After an outage the picture makes way for the sound: since when, once there is a connection.
+    yields: Option<Option<Duration>>,
+    /// Of the newest reading on this connection by which more had arrived than by the one before.
+    heard: Option<Heard>,
+    pause: Pause,
+}
+
+/// What is known of how much the path carries.
+#[derive(Debug, Clone, Copy)]
+struct Limit {
+    /// What it carried when it was too little, in bit/s.
+    ceiling_bps: Option<f64>,
     /// No step beyond the ceiling before.
     climbs_at: Duration,
     wait: Duration,
-    read_at: Option<Duration>,
-    pause: Pause,
+}
+
+impl Limit {
+    const UNKNOWN: Self = Self { ceiling_bps: None, climbs_at: Duration::ZERO, wait: FIRST_WAIT };
+}
+
+/// How much had arrived, and what was made and known then.
+#[derive(Debug, Clone, Copy)]
+struct Heard {
+    arrived_bytes: u64,
+    bitrate_bps: f64,
+    limit: Limit,
 }
 
 /// The live picture's pauses.
@@ -102,11 +134,11 @@ impl Controller {
             bitrate_bps: f64::from(settings.bitrate_bps),
             thinning: 1,
             history: History::over(GOP),
-            ceiling_bps: None,
+            limit: Limit::UNKNOWN,
             settled_at: Duration::ZERO,
-            climbs_at: Duration::ZERO,
-            wait: FIRST_WAIT,
             read_at: None,
+            yields: None,
+            heard: None,
             pause: Pause::default(),
         }
     }
@@ -117,25 +149,43 @@ impl Controller {
         self.settings = settings;
         let full_bps = f64::from(settings.bitrate_bps);
         if was_full || settings.when_slow == WhenSlow::KeepQuality {
-            (self.bitrate_bps, self.thinning) = (full_bps, 1);
+            (self.bitrate_bps, self.thinning, self.yields) = (full_bps, 1, None);
         }
         self.bitrate_bps = self.bitrate_bps.clamp(f64::from(settings.floor_bps()), full_bps);
+        self.heard = None;
     }
 
     /// What the encoder should make now.
     #[must_use]
     pub fn target(&self) -> Target {
-        let bitrate_bps = self.bitrate_bps.round() as u32;
+        let yielding_bps = self.yields.and(self.limit.ceiling_bps).map_or(f64::INFINITY, |ceiling_bps| {
+            (YIELDING_SHARE * ceiling_bps).max(f64::from(self.settings.floor_bps()))
+        });
+        let bitrate_bps = self.bitrate_bps.min(yielding_bps).round() as u32;
         Target {
             is_paused: self.pause.running.is_some(),
             ..Target::at(&self.settings, bitrate_bps, self.thinning)
         }
     }
 
-    /// The connection is gone, or begins: what was read says nothing about the next one.
+    /// The connection is gone, or begins: what was read says nothing about the next one. A silence at its end measured
+    /// nothing: what was concluded from it is taken back. Where the path's limit is known, less than that is made: the
+    /// next connection has to carry what was left behind, too.
     pub fn disconnected(&mut self) {
+        if let Some(heard) = self.heard.take().filter(|_| self.settings.when_slow == WhenSlow::KeepUp) {
+            if self.bitrate_bps < heard.bitrate_bps {
+                (self.bitrate_bps, self.limit) = (heard.bitrate_bps, heard.limit);
+            }
+            if let Some(ceiling_bps) = self.limit.ceiling_bps {
+                let floor_bps = f64::from(self.settings.floor_bps());
+                self.bitrate_bps = self.bitrate_bps.min((RETURN_SHARE * ceiling_bps).max(floor_bps));
+                self.yields = Some(None);
+            }
+            self.thinning = self.target().thinning;
+        }
         self.history.clear();
         self.read_at = None;
+        self.yields = self.yields.map(|_| None);
         self.pause = Pause::default();
     }
 
@@ -153,13 +203,14 @@ impl Controller {
             Some(at) => now.saturating_sub(at).min(2 * READ_EVERY),
             None => {
                 self.settled_at = now + FIRST_SETTLE;
+                self.limit.climbs_at = self.limit.climbs_at.max(now + FIRST_WAIT);
                 Duration::ZERO
             }
         };
         self.read_at = Some(now);
         self.history.take(now, reading);
         let is_late = self.audio_is_late(now);
-        if self.pause_or_go_on(now, &reading) {
+        if self.pause_or_go_on(now, &reading) || self.yields_now(now, reading.audio_catches_up) {
             return;
         }
         if self.settings.when_slow == WhenSlow::KeepUp {
@@ -172,6 +223,24 @@ impl Controller {
             }
         }
         self.thinning = self.target().thinning;
+        let Reading { arrived_bytes, .. } = reading;
+        if self.heard.is_none_or(|heard| arrived_bytes > heard.arrived_bytes) {
+            self.heard = Some(Heard { arrived_bytes, bitrate_bps: self.bitrate_bps, limit: self.limit });
+        }
+    }
+
+    /// Whether the picture makes way for the sound still. What it is not asked to make tells nothing about the path.
+    fn yields_now(&mut self, now: Duration, audio_catches_up: bool) -> bool {
+        let Some(since) = &mut self.yields else { return false };
+        let since = *since.get_or_insert(now);
+        let is_over = now >= since + LONGEST_YIELD || !audio_catches_up && now >= since + SHORTEST_YIELD;
+        if is_over {
+            self.yields = None;
+            self.history.clear();
+            self.settled_at = now + FIRST_SETTLE;
+        }
+        self.thinning = self.target().thinning;
+        true
     }
 
     fn lags(&self, now: Duration) -> bool {
@@ -195,10 +264,9 @@ impl Controller {
         }
         self.settled_at = now + SETTLE;
         let lower_bps = fitting_bps.max(STEP * self.bitrate_bps).max(floor_bps);
-        let is_beyond = self.ceiling_bps.is_some_and(|ceiling| self.bitrate_bps > ceiling);
-        self.wait = if is_beyond { (2 * self.wait).min(LONGEST_WAIT) } else { FIRST_WAIT };
-        self.ceiling_bps = Some(carried_bps.max(lower_bps));
-        self.climbs_at = now + self.wait;
+        let is_beyond = self.limit.ceiling_bps.is_some_and(|ceiling| self.bitrate_bps > ceiling);
+        let wait = if is_beyond { (2 * self.limit.wait).min(LONGEST_WAIT) } else { FIRST_WAIT };
+        self.limit = Limit { ceiling_bps: Some(carried_bps.max(lower_bps)), climbs_at: now + wait, wait };
         self.bitrate_bps = lower_bps;
     }
 
@@ -212,14 +280,14 @@ impl Controller {
         if reading.has_backlog && self.bitrate_bps > 0.8 * carried_bps {
             return;
         }
-        let near = self.ceiling_bps.map(|ceiling| (NEAR_FROM * ceiling, NEAR_TO * ceiling));
+        let near = self.limit.ceiling_bps.map(|ceiling| (NEAR_FROM * ceiling, NEAR_TO * ceiling));
         let (slope_bps, limit_bps) = match near {
             // Back to what is known to fit.
             Some((from, _)) if self.bitrate_bps < from => (CLIMB * full_bps, from),
-            Some((from, _)) if now < self.climbs_at => (0.0, from.max(self.bitrate_bps)),
+            Some((from, _)) if now < self.limit.climbs_at => (0.0, from.max(self.bitrate_bps)),
             Some((_, to)) if self.bitrate_bps < to => (CAREFUL_CLIMB * to / NEAR_TO, full_bps),
             Some(_) => {
-                (self.ceiling_bps, self.wait) = (None, FIRST_WAIT);
+                self.limit = Limit::UNKNOWN;
                 (CLIMB * full_bps, full_bps)
             }
             None => (CLIMB * full_bps, full_bps),
@@ -245,7 +313,7 @@ impl Controller {
             self.history.clear();
             self.settled_at = now + SETTLE;
             // Nothing is known of a path that was not used.
-            (self.ceiling_bps, self.wait) = (None, FIRST_WAIT);
+            self.limit = Limit::UNKNOWN;
             return false;
         }
         let is_lowest = self.settings.when_slow == WhenSlow::KeepQuality

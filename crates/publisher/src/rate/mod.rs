@@ -133,4 +133,6 @@ pub struct Reading {
     pub has_backlog: bool,
     /// The time that the sound's messages spend in queues.
     pub audio_delay: Duration,
+    /// Whether units of the sound that were left behind are being sent.
+    pub audio_catches_up: bool,
 }

@@ -96,6 +96,69 @@ fn after_the_path_has_improved_the_full_quality_is_back_within_forty_seconds() {
     }
 }
 
+/// A minute on a path that carries so much, an outage that is noticed after five seconds, and what comes of that.
+fn after_an_outage(path_bps: f64, latency_ms: u64) -> Vec<Sample> {
+    let mut model = Model::new(settings(WhenSlow::KeepUp), Duration::from_millis(latency_ms));
+    model.run(Duration::from_secs(60), path_bps);
+    let unnoticed = model.outage(Duration::from_secs(5), Duration::from_secs(15));
+    let lowered = unnoticed.last().unwrap().target;
+    assert!(lowered.is_lowered(), "nothing tells an outage from a path that has become slow");
+    model.run(Duration::from_secs(30), path_bps)
+}
+
+#[test]
+fn what_an_outage_lowered_before_it_was_noticed_is_soon_back_beside_the_backlog() {
+    for (path_bps, latency_ms) in
+        [(300_000.0, 40), (600_000.0, 40), (1_000_000.0, 5), (1_000_000.0, 150), (1_600_000.0, 40)]
+    {
+        let samples = after_an_outage(path_bps, latency_ms);
+        let (carried_bps, begun) = (path_bps - 40_000.0, samples[0].at.as_secs_f64());
+        let within = |from: f64, to: f64| between(&samples, begun + from, begun + to);
+        let (first, then) = (targets(within(0.0, 1.9)), targets(within(5.0, 29.0)));
+        let path = format!("{path_bps} bit/s, {latency_ms} ms");
+        // The sound sends what was left behind of it, and the picture that begins is a small one.
+        let small_bps = (0.3 * carried_bps).max(f64::from(settings(WhenSlow::KeepUp).floor_bps()));
+        assert!(most(&first) <= small_bps, "{path}: begins with {}", most(&first));
+        assert!(least(&then) > 0.55 * carried_bps, "{path}: {} later", least(&then));
+        assert!(mean(&then) > 0.65 * carried_bps, "{path}: {} later, on average", mean(&then));
+        let lag = lag_p95(within(1.0, 29.0));
+        assert!(lag < 0.6, "{path}: {lag} s late");
+    }
+}
+
+#[test]
+fn the_picture_makes_way_for_minutes_of_sound_for_four_seconds() {
+    let mut model = Model::new(settings(WhenSlow::KeepUp), Duration::from_millis(40));
+    model.run(Duration::from_secs(60), 1_000_000.0);
+    model.outage(Duration::from_secs(5), Duration::from_secs(600));
+    model.sound_caught_up_at += Duration::from_secs(60);
+    let samples = model.run(Duration::from_secs(30), 1_000_000.0);
+    let begun = samples[0].at.as_secs_f64();
+    let within = |from: f64, to: f64| targets(between(&samples, begun + from, begun + to));
+    assert!(most(&within(0.0, 3.9)) < 0.3 * 960_000.0);
+    assert!(least(&within(4.2, 29.0)) > 0.5 * 960_000.0);
+}
+
+#[test]
+fn a_path_that_carried_everything_has_the_full_quality_again_right_after_an_outage() {
+    for latency_ms in [5, 150] {
+        let samples = after_an_outage(2_600_000.0, latency_ms);
+        assert!(!samples[0].target.is_lowered(), "{latency_ms} ms: {:?}", samples[0].target);
+    }
+}
+
+#[test]
+fn a_path_that_was_worse_after_an_outage_is_settled_into() {
+    let mut model = Model::new(settings(WhenSlow::KeepUp), Duration::from_millis(40));
+    model.run(Duration::from_secs(60), 2_600_000.0);
+    model.outage(Duration::from_secs(5), Duration::from_secs(15));
+    let samples = model.run(Duration::from_secs(60), 500_000.0);
+    let begun = samples[0].at.as_secs_f64();
+    let later = between(&samples, begun + 10.0, begun + 59.0);
+    assert!(most(&targets(later)) < 1.2 * 460_000.0, "up to {}", most(&targets(later)));
+    assert!(lag_p95(later) < 1.0, "{} s late", lag_p95(later));
+}
+
 #[test]
 fn first_each_frame_gets_less_then_there_are_fewer_of_them_then_none_go_live() {
     let samples = play(

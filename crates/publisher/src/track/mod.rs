@@ -112,6 +112,15 @@ impl Pace {
     }
 }
 
+/// How the sound fares on its way, which the picture may share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AudioState {
+    /// The time that its messages spend in queues.
+    pub delay: Duration,
+    /// Units of it that were left behind are being sent.
+    pub catches_up: bool,
+}
+
 /// What to do with the track's socket, or whom to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {

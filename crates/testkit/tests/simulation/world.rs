@@ -418,18 +418,18 @@ impl World {
     }
 
     /// As the driver does: the picture makes room for the sound.
-    fn compare_delays(&mut self) {
+    fn make_room(&mut self) {
         let now = self.now;
         let Some(sound) = self.publisher.side(Track::Audio) else { return };
-        let delay = sound.machine.delay(now);
+        let audio = sound.machine.audio_state(now);
         if let Some(picture) = self.publisher.side(Track::Video) {
-            picture.machine.audio_is_late(now, delay);
+            picture.machine.make_room(now, audio);
         }
     }
 
     fn drain_publisher(&mut self) -> bool {
         let mut moved = false;
-        self.compare_delays();
+        self.make_room();
         for track in Track::ALL {
             while let Some(command) = self.publisher.side(track).and_then(|side| side.machine.poll_command())
             {

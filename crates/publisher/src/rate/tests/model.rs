@@ -13,6 +13,8 @@ const KEY_WEIGHT: f64 = 8.0;
 const GIVES_UP: Duration = Duration::from_secs(2);
 const SMALLEST_WINDOW_BYTES: f64 = 16_384.0;
 const AUDIO_BPS: f64 = 40_000.0;
+/// How long after an outage the sound sends what was left behind of it. Its bytes are not in the model.
+const SOUND_CATCHES_UP: Duration = Duration::from_secs(2);
 
 /// The session at a reading.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +50,12 @@ pub(super) struct Model {
     /// When how many bytes have arrived.
     arriving: VecDeque<(Duration, f64)>,
     arrived_bytes: f64,
+    /// When the path carried anything last.
+    carried_at: Duration,
+    /// There is no connection, and that is known.
+    is_away: bool,
+    /// Until then units of the sound that were left behind are being sent.
+    pub(super) sound_caught_up_at: Duration,
 }
 
 impl Model {
@@ -68,7 +76,31 @@ impl Model {
             queue_bytes: 0.0,
             arriving: VecDeque::new(),
             arrived_bytes: 0.0,
+            carried_at: Duration::ZERO,
+            is_away: false,
+            sound_caught_up_at: Duration::ZERO,
         }
+    }
+
+    /// The network is gone. For so long nobody notices, then the connection is given up, and after so long again there is
+    /// another. Tells what was seen until then.
+    pub(super) fn outage(&mut self, unnoticed: Duration, noticed: Duration) -> Vec<Sample> {
+        let samples = self.run(unnoticed, 0.0);
+        self.controller.disconnected();
+        self.is_away = true;
+        self.backlog_bytes += std::mem::take(&mut self.queue_bytes);
+        self.backlog_bytes += self.arriving.drain(..).map(|(_, bytes)| bytes).sum::<f64>();
+        self.give_up();
+        let end = self.now + noticed;
+        while self.now < end {
+            self.now += STEP;
+            if self.now >= self.frame_at {
+                self.make_frame();
+            }
+        }
+        (self.is_away, self.arrived_bytes) = (false, 0.0);
+        self.sound_caught_up_at = self.now + SOUND_CATCHES_UP;
+        samples
     }
 
     /// Runs for so long on a path that carries so much, and tells what was seen at each reading.
@@ -97,7 +129,8 @@ impl Model {
         let fps = f64::from(self.settings.fps) / f64::from(target.thinning);
         let frames = fps * GOP.as_secs_f64();
         let mean_bytes = f64::from(target.bitrate_bps) / 8.0 / fps;
-        let is_key = (self.waits && !target.is_paused) || self.key_at.is_none_or(|at| self.now >= at + GOP);
+        let keeps_waiting = target.is_paused || self.is_away;
+        let is_key = (self.waits && !keeps_waiting) || self.key_at.is_none_or(|at| self.now >= at + GOP);
         let bytes = match is_key {
             true => mean_bytes * KEY_WEIGHT * frames / (frames - 1.0 + KEY_WEIGHT),
             false => mean_bytes * frames / (frames - 1.0 + KEY_WEIGHT),
@@ -106,8 +139,8 @@ impl Model {
             self.key_at = Some(self.now);
         }
         self.made_bytes += bytes;
-        self.waits &= !is_key || target.is_paused;
-        if target.is_paused || self.waits {
+        self.waits &= !is_key || keeps_waiting;
+        if keeps_waiting || self.waits {
             self.give_up();
             self.backlog_bytes += bytes;
         } else {
@@ -150,6 +183,9 @@ impl Model {
         let bytes = self.backlog_bytes.min(backfill.max(0.0));
         self.backlog_bytes -= bytes;
         self.queue_bytes += bytes;
+        if path > 0.0 {
+            self.carried_at = self.now;
+        }
         let carried = (path - AUDIO_BPS / 8.0).max(path / 20.0) * STEP.as_secs_f64();
         let bytes = self.queue_bytes.min(carried);
         self.queue_bytes -= bytes;
@@ -161,7 +197,10 @@ impl Model {
     }
 
     fn read(&mut self, path_bps: f64) -> Sample {
-        let queueing = Duration::from_secs_f64(self.queue_bytes * 8.0 / path_bps);
+        let queueing = match path_bps > 0.0 {
+            true => Duration::from_secs_f64(self.queue_bytes * 8.0 / path_bps),
+            false => self.now - self.carried_at,
+        };
         let live_lag = self.lag();
         let reading = Reading {
             arrived_bytes: self.arrived_bytes as u64,
@@ -169,6 +208,7 @@ impl Model {
             live_lag,
             has_backlog: self.backlog_bytes >= 1.0,
             audio_delay: queueing + self.others_delay,
+            audio_catches_up: self.now < self.sound_caught_up_at,
         };
         self.controller.read(self.now, reading);
         Sample { at: self.now, target: self.controller.target(), live_lag }

@@ -21,7 +21,9 @@ use super::lanes::Newest;
 use super::link::{Link, Stage};
 use super::losses::Losses;
 use super::refusal::{printable, refusal_of_close, shown};
-use super::{Command, Completion, ConnectFailure, Identity, Message, Pace, PushError, SocketEvent, Tell};
+use super::{
+    AudioState, Command, Completion, ConnectFailure, Identity, Message, Pace, PushError, SocketEvent, Tell,
+};
 use crate::backoff::Backoff;
 use crate::latency::Latency;
 use crate::rate::Controller;
@@ -62,8 +64,8 @@ pub struct TrackMachine {
     held: Option<(Duration, usize)>,
     /// What the encoder should make, if it can be told.
     rate: Option<Controller>,
-    /// How late the sound is, for a picture.
-    audio_delay: Duration,
+    /// How the sound fares, for a picture.
+    audio: AudioState,
     /// How long a ping takes on the empty path, by the newest pongs.
     path_base: Option<Duration>,
 
@@ -121,7 +123,7 @@ impl TrackMachine {
             recovered: None,
             held: None,
             rate: None,
-            audio_delay: Duration::ZERO,
+            audio: AudioState::default(),
             path_base: None,
             offline: None,
             silences: 0,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::AudioState;
 use super::super::link::{Link, Stage};
 use super::{State, TrackMachine};
 use crate::rate::{Controller, Reading, Settings};
@@ -16,23 +17,24 @@ impl TrackMachine {
         }
     }
 
-    /// Takes how late the sound is, which may share the way and has precedence.
-    pub fn audio_is_late(&mut self, now: Duration, delay: Duration) {
+    /// Takes how the sound fares, which may share the picture's way and has precedence.
+    pub fn make_room(&mut self, now: Duration, audio: AudioState) {
         self.see(now);
-        self.audio_delay = delay;
+        self.audio = audio;
         if let State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) = &mut self.state {
-            welcomed.window.other_is_late(delay);
+            welcomed.window.other_is_late(audio.delay);
         }
     }
 
-    /// The time that this track's messages spend in queues now; zero without a connection.
+    /// How the sound fares, if this is its track. Without a connection there is nothing to make room for.
     #[must_use]
-    pub fn delay(&self, now: Duration) -> Duration {
-        match &self.state {
-            State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) => {
-                welcomed.window.queueing_so_far(now)
-            }
-            _ => Duration::ZERO,
+    pub fn audio_state(&mut self, now: Duration) -> AudioState {
+        match &mut self.state {
+            State::Linked(Link { stage: Stage::Welcomed(welcomed), .. }) => AudioState {
+                delay: welcomed.window.queueing_so_far(now),
+                catches_up: welcomed.lanes.next_backfill(&*self.spool).is_some(),
+            },
+            _ => AudioState::default(),
         }
     }
 
@@ -54,7 +56,8 @@ impl TrackMachine {
                     made_bytes: self.counters.payload_bytes,
                     live_lag: welcomed.lanes.live_lag(&*self.spool, newest),
                     has_backlog: welcomed.lanes.next_backfill(&*self.spool).is_some(),
-                    audio_delay: self.audio_delay,
+                    audio_delay: self.audio.delay,
+                    audio_catches_up: self.audio.catches_up,
                 },
             );
         }

@@ -54,6 +54,14 @@ impl TrackMachine {
             return None;
         }
         let wants_key = welcomed.lanes.wants_key(self.now, newest);
+        // What was left behind of the sound is little, and goes before what was left behind of the picture: side by side
+        // they would fill the way of what is live. After the end nothing is.
+        if lane == Lane::Backfill && self.audio.catches_up && !self.finished {
+            if wants_key {
+                self.tell(Tell::KeyframeRequest);
+            }
+            return None;
+        }
         let message_bytes = welcomed.limits.message_bytes as usize;
         let lane_bytes = match lane {
             Lane::Live => message_bytes,

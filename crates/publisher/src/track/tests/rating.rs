@@ -88,7 +88,7 @@ fn an_outage_lowers_nothing() {
 fn while_the_live_picture_pauses_nothing_is_written_and_after_the_end_everything_is() {
     let mut rig = rig(WhenSlow::KeepQuality);
     play(&mut rig, 5, 2 * UNIT_BYTES);
-    rig.machine.audio_is_late(rig.now, ms(800));
+    rig.machine.make_room(rig.now, AudioState { delay: ms(800), catches_up: false });
     let targets = play(&mut rig, 8, 2 * UNIT_BYTES);
     assert!(targets.last().unwrap().is_paused);
     assert_eq!(lanes_written(&mut rig), []);
@@ -106,4 +106,66 @@ fn lanes_written(rig: &mut Rig) -> Vec<Lane> {
         }
     }
     lanes
+}
+
+#[test]
+fn while_the_sound_catches_up_the_live_picture_goes_on_and_what_was_left_behind_of_it_waits() {
+    let mut rig = Rig::new();
+    let push = |rig: &mut Rig, numbers: std::ops::Range<u64>| {
+        for number in numbers {
+            rig.machine.push(rig.now, Unit { key: number == 500, ..unit(number) }).unwrap();
+        }
+    };
+    push(&mut rig, 0..500);
+    rig.open();
+    let audio = AudioState { delay: ms(0), catches_up: true };
+    rig.machine.make_room(rig.now, audio);
+    rig.welcome(&[]);
+    assert_eq!(lanes_written(&mut rig), []);
+    assert_eq!(rig.commands(), [Command::Tell(Tell::KeyframeRequest)]);
+    push(&mut rig, 500..510);
+    assert_eq!(lanes_written(&mut rig), [Lane::Live; 10]);
+    rig.machine.make_room(rig.now, AudioState::default());
+    assert!(lanes_written(&mut rig).contains(&Lane::Backfill));
+}
+
+#[test]
+fn after_the_end_what_was_left_behind_of_the_picture_waits_for_no_sound() {
+    let mut rig = Rig::new();
+    rig.push(0..500);
+    rig.open();
+    rig.machine.make_room(rig.now, AudioState { delay: ms(0), catches_up: true });
+    rig.machine.finish(rig.now);
+    rig.welcome(&[]);
+    assert!(lanes_written(&mut rig).contains(&Lane::Backfill));
+}
+
+#[test]
+fn sound_catches_up_while_units_that_were_left_behind_wait_on_a_connection() {
+    let mut rig = Rig::new();
+    rig.push(0..500);
+    assert!(!rig.machine.audio_state(rig.now).catches_up);
+    rig.open();
+    rig.welcome(&[]);
+    assert!(rig.machine.audio_state(rig.now).catches_up);
+    while rig.machine.audio_state(rig.now).catches_up {
+        rig.units();
+    }
+    assert!(rig.machine.status().counters.sent_units > 400);
+}
+
+#[test]
+fn what_a_silence_lowers_is_taken_back_when_the_connection_is_given_up() {
+    let mut rig = rig(WhenSlow::KeepUp);
+    play(&mut rig, 30, 2 * UNIT_BYTES);
+    let silent = play(&mut rig, 5, 0);
+    let lowest = silent.into_iter().min_by_key(|target| target.bitrate_bps).unwrap();
+    assert!(
+        lowest.bitrate_bps < 100_000,
+        "nothing tells a silence from a path that has become slow: {lowest:?}"
+    );
+    while !matches!(rig.phase(), Phase::Offline { .. }) {
+        rig.wait();
+    }
+    assert!(!rig.machine.status().target.unwrap().is_lowered());
 }
