@@ -41,6 +41,12 @@ impl Picture {
         pairs.map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / self.rgb.len() as f64
     }
 
+    /// The mean of all bytes: 0 for black, 255 for white.
+    #[must_use]
+    pub fn brightness(&self) -> f64 {
+        self.rgb.iter().map(|byte| f64::from(*byte)).sum::<f64>() / self.rgb.len().max(1) as f64
+    }
+
     /// The difference between the darkest and the brightest green: 0 for a picture of one colour.
     #[must_use]
     pub fn contrast(&self) -> u8 {
@@ -74,6 +80,7 @@ mod tests {
         let blank = of(&[[9, 9, 9, 0], [9, 9, 9, 255]]);
         let other = of(&[[9, 9, 9, 0], [9, 15, 9, 0]]);
         assert_eq!((blank.contrast(), other.contrast()), (0, 6));
+        assert_eq!((blank.brightness(), other.brightness()), (9.0, 10.0));
         assert_eq!(blank.difference(&blank), 0.0);
         assert_eq!(blank.difference(&other), 1.0);
         let small = Picture::from_bgrx(1, 1, &[9, 9, 9, 0]).unwrap();

@@ -46,6 +46,7 @@ export class Preview {
   hasPicture = $state(false);
 
   private renderer: Renderer | null = null;
+  private cameraDelivers = true;
   private newest: Picture | null = null;
   private superseded: number[] = [];
   private scheduled = false;
@@ -79,9 +80,13 @@ export class Preview {
     this.renderer = renderer;
   }
 
-  /** The camera is off or gone: its last picture must not pass for the present. */
-  forgetPicture(): void {
-    this.hasPicture = false;
+  /**
+   * Whether the camera delivers. While it is off or gone its last picture must not pass for the present, and one that
+   * was under way when it went is credited without being drawn.
+   */
+  follow(cameraDelivers: boolean): void {
+    this.cameraDelivers = cameraDelivers;
+    if (!cameraDelivers) this.hasPicture = false;
   }
 
   /** To be called now and then: the figures fall when no picture comes. */
@@ -109,7 +114,7 @@ export class Preview {
     const picture = this.newest;
     if (!picture) return;
     this.newest = null;
-    if (this.renderer) {
+    if (this.renderer && this.cameraDelivers) {
       this.renderer.draw(picture);
       this.drawn += 1;
       this.hasPicture = true;

@@ -96,6 +96,23 @@ test('a preview that cannot be opened is told', async () => {
 test('a camera that is off leaves no picture that could pass for the present', () => {
   fake.picture(picture(1));
   paint();
-  preview.forgetPicture();
+  preview.follow(false);
   expect(preview.hasPicture).toBe(false);
+});
+
+test('a picture that comes after the camera went off is credited and not drawn', () => {
+  fake.picture(picture(1));
+  preview.follow(false);
+  paint();
+  fake.picture(picture(2));
+  paint();
+  expect(drawn).toEqual([]);
+  expect(preview.hasPicture).toBe(false);
+  expect(fake.platform.previewShown.mock.calls).toEqual([[1], [2]]);
+
+  preview.follow(true);
+  fake.picture(picture(3));
+  paint();
+  expect(drawn.map((one) => one.sequence)).toEqual([3]);
+  expect(preview.hasPicture).toBe(true);
 });
