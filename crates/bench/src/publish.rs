@@ -65,8 +65,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let files = Media::make(options.size.width, options.size.height, options.seconds)?.write()?;
     let (mut in_memory, mut on_disk) = (Vec::new(), Vec::new());
     for round in 1..=options.rounds {
-        in_memory.push(stream(&runtime, &files, server.port, Storage::Memory)?.0);
-        on_disk.push(stream(&runtime, &files, server.port, spool.clone())?.0);
+        let mut kinds = [(&mut in_memory, &Storage::Memory), (&mut on_disk, &spool)];
+        // Each goes first as often as second: a machine that warms up or slows down favours neither.
+        if round % 2 == 0 {
+            kinds.reverse();
+        }
+        for (times, storage) in kinds {
+            times.push(stream(&runtime, &files, server.port, storage.clone())?.0);
+        }
         println!("round {round} of {}", options.rounds);
     }
     let link = Link::open(through_link, server.port, None)?;

@@ -153,11 +153,13 @@ impl Window {
     /// # Errors
     /// When the window is gone, or the file cannot be written.
     pub fn screenshot(&self, name: &str) -> Result<()> {
+        // A frame is on the display some time after the page has painted it, and nothing tells when.
         let settled = "const done = arguments[arguments.length - 1];
             const ends = document.getAnimations()
                 .filter((animation) => Number.isFinite(animation.effect?.getComputedTiming().endTime))
                 .map((animation) => animation.finished.catch(() => {}));
-            Promise.all(ends).then(() => requestAnimationFrame(() => requestAnimationFrame(() => done(true))));";
+            const painted = () => setTimeout(() => done(true), 100);
+            Promise.all(ends).then(() => requestAnimationFrame(() => requestAnimationFrame(painted)));";
         self.runtime.block_on(self.client.execute_async(settled, Vec::new()))?;
         let path = screenshots()?.join(format!("{name}.png"));
         self.display.picture(None)?.save(&path)?;
