@@ -71,7 +71,12 @@ fn device(request: &Request) -> Device {
     let query = Query::<NameQuery>::try_from_uri(request.uri()).ok();
     let name = query.and_then(|query| query.0.name).filter(|name| !name.trim().is_empty());
     let app = text(request.headers(), header::USER_AGENT).unwrap_or("WHIP");
-    let platform = if app.starts_with("Mozilla/") { "browser" } else { "WebRTC" };
+    let platform = match app {
+        // It says that it is a browser, as all of them do.
+        obs if obs.contains("OBS-Studio/") => "OBS",
+        browser if browser.starts_with("Mozilla/") => "browser",
+        _ => "WebRTC",
+    };
     let name = name.unwrap_or_else(|| platform.to_owned());
     Device { name: cut(&name), platform: platform.to_owned(), app: cut(app) }
 }
@@ -116,7 +121,9 @@ mod tests {
         let browser = |name: &str| (name.to_owned(), "browser".to_owned(), 11);
         assert_eq!(named("/whip/studio?name=Anna%20B&token=t", "Mozilla/5.0"), browser("Anna B"));
         assert_eq!(named("/whip/studio?name=%20", "Mozilla/5.0"), browser("browser"));
-        assert_eq!(named("/whip/studio", "OBS 30"), ("WebRTC".to_owned(), "WebRTC".to_owned(), 6));
+        let obs = named("/whip/studio", "Mozilla/5.0 (OBS-Studio/30.2.3; Linux x86_64; en-US)");
+        assert_eq!((obs.0.as_str(), obs.1.as_str()), ("OBS", "OBS"));
+        assert_eq!(named("/whip/studio", "a program"), ("WebRTC".to_owned(), "WebRTC".to_owned(), 9));
         let long = format!("/whip/studio?name={}", "%C3%A4".repeat(1_000));
         let (name, _, app) = named(&long, &"x".repeat(1_000));
         assert_eq!((name.len(), app), (MAX_TEXT_BYTES, MAX_TEXT_BYTES));

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use str0m::change::SdpOffer;
 use str0m::config::DtlsCert;
 use str0m::crypto::CryptoProvider;
-use str0m::format::{Codec, PayloadParams};
-use str0m::media::{MediaKind, Mid, Pt};
+use str0m::format::{Codec, FormatParams, PayloadParams};
+use str0m::media::{Frequency, MediaKind, Mid, Pt};
 use str0m::rtp::{Extension, ExtensionMap};
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 use uuid::Uuid;
@@ -27,6 +27,8 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_LEVEL: u32 = 0x34;
 /// Payload types of the pictures and of their repetitions (RTX), and of the sound. The peer's own numbers take their place.
 const VIDEO_TYPES: [(u8, u8); 5] = [(96, 97), (98, 99), (100, 101), (102, 103), (104, 105)];
+/// The payload type of sound whose channels are not told.
+const BARE_OPUS_TYPE: u8 = 112;
 /// The numbers of header extensions, where the peer has none of its own.
 const MID_EXTENSION: u8 = 4;
 const PLAYOUT_DELAY_EXTENSION: u8 = 6;
@@ -104,7 +106,7 @@ impl Negotiator {
         let parsed =
             SdpOffer::from_sdp_string(offer).map_err(|error| OfferError::NotSdp(short(error.to_string())))?;
         let ufrag = Uuid::new_v4().simple().to_string()[..16].to_owned();
-        let mut rtc = self.config(way, &ufrag).build(now);
+        let mut rtc = self.config(way, &ufrag, packetization_mode(offer)).build(now);
         for candidate in &self.candidates {
             rtc.add_local_candidate(candidate.clone());
         }
@@ -137,7 +139,7 @@ impl Negotiator {
         Ok(Agreed { rtc, answer, ufrag, remote_ufrag: first_ufrag(offer), video, audio })
     }
 
-    fn config(&self, way: Way, ufrag: &str) -> RtcConfig {
+    fn config(&self, way: Way, ufrag: &str, packetization_mode: Option<u8>) -> RtcConfig {
         let credentials = IceCreds { ufrag: ufrag.to_owned(), ..IceCreds::new() };
         let mut config = Rtc::builder()
             .set_ice_lite(true)
@@ -147,8 +149,19 @@ impl Negotiator {
             .set_rtcp_report_interval_audio(REPORT_INTERVAL)
             .clear_codecs()
             .enable_opus(true, false);
+        let codecs = config.codec_config();
+        // Opus is named with two channels, whatever it holds (RFC 7587 §7). GStreamer's viewers leave them out.
+        let sound = FormatParams { use_inband_fec: Some(true), ..FormatParams::default() };
+        codecs.add_config(BARE_OPUS_TYPE.into(), None, Codec::Opus, Frequency::FORTY_EIGHT_KHZ, None, sound);
         for ((video, resend), profile) in VIDEO_TYPES.into_iter().zip(profiles(way)) {
-            config.codec_config().add_h264(video.into(), Some(resend.into()), true, profile);
+            let picture = FormatParams {
+                level_asymmetry_allowed: Some(true),
+                packetization_mode,
+                profile_level_id: Some(profile),
+                ..FormatParams::default()
+            };
+            let resend = Some(resend.into());
+            codecs.add_config(video.into(), resend, Codec::H264, Frequency::NINETY_KHZ, None, picture);
         }
         match way {
             // What estimates the bandwidth is left out: its pacing costs a viewer up to 250 ms. Pictures
@@ -163,6 +176,12 @@ impl Negotiator {
             Way::In => config,
         }
     }
+}
+
+/// How pictures are cut to packets. An offer that says nothing of it means mode 0 (RFC 6184 §8.1), in which no packet holds a part of
+/// a picture and which nobody uses: GStreamer's viewers mean that they take whatever comes. One that asks for mode 0 is taken at its word.
+fn packetization_mode(offer: &str) -> Option<u8> {
+    offer.contains("packetization-mode").then_some(1)
 }
 
 /// The profiles to agree on, the best first.
@@ -290,6 +309,38 @@ mod tests {
                 agreed.answer
             );
         }
+    }
+
+    #[test]
+    fn an_offer_as_gstreamers_viewers_make_it_is_answered_with_picture_and_sound() {
+        // What `whepsrc` sends by itself: no packetization mode, no profile, and sound without its channels.
+        let codecs = |mode: &str| {
+            format!(
+                "{}a=rtpmap:100 VP8/90000\r\na=rtpmap:101 H264/90000\r\n{mode}\
+                 m=audio 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=ice-ufrag:abcd\r\na=ice-pwd:0123456789abcdef01234567\r\n\
+                 {FINGERPRINT}a=setup:actpass\r\na=mid:1\r\na=recvonly\r\na=rtcp-mux\r\na=rtpmap:96 OPUS/48000\r\n",
+                offer("").replace("BUNDLE 0", "BUNDLE 0 1")
+            )
+        };
+        let answer = |offer: &str, publisher| {
+            let way = Way::Out(Some(publisher));
+            negotiator().answer(offer, way, Instant::now())
+        };
+        for publisher in [[0x42, 0xc0, 0x1e], [0x64, 0x00, 0x1f]] {
+            let agreed = answer(&codecs(""), publisher).unwrap();
+            assert_eq!(agreed.video.unwrap().payload_type, 101.into());
+            assert_eq!(agreed.audio.unwrap().payload_type, 96.into());
+            assert!(!agreed.answer.contains("packetization-mode"), "{}", agreed.answer);
+        }
+        // With the profile that `whepclientsrc` adds.
+        let with_profile = codecs("a=fmtp:101 profile-level-id=42e016\r\n");
+        assert_eq!(
+            answer(&with_profile, [0x64, 0x00, 0x1f]).unwrap().video.unwrap().payload_type,
+            101.into()
+        );
+        // Whoever wants no picture in more than one packet gets none.
+        let single = codecs("a=fmtp:101 packetization-mode=0;profile-level-id=42e01f\r\n");
+        assert!(matches!(answer(&single, [0x42, 0xc0, 0x1e]), Err(OfferError::NoPicture)));
     }
 
     #[test]
