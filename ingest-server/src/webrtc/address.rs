@@ -10,7 +10,7 @@ const MAX_ADDRESSES: usize = 8;
 /// The candidates of a port that is bound to `bound`, on a machine with these addresses, which others reach as `public`.
 ///
 /// What is bound to one address is reached by it alone. The public addresses come besides: they are those of a NAT that leads
-/// here, port for port.
+/// here, port for port. All are host candidates, as an ICE-lite agent has no other (RFC 8445 §2.5).
 pub(super) fn candidates(
     bound: SocketAddr,
     of_machine: impl IntoIterator<Item = IpAddr>,
@@ -30,12 +30,13 @@ pub(super) fn candidates(
     if own.is_empty() {
         own.push(Ipv4Addr::LOCALHOST.into());
     }
-    let behind_nat = public.iter().filter(|public| !own.contains(public)).filter_map(|public| {
-        let base = own.iter().find(|ip| ip.is_ipv4() == public.is_ipv4())?;
-        Candidate::server_reflexive((*public, port).into(), (*base, port).into(), "udp").ok()
-    });
-    let hosts = own.iter().filter_map(|ip| Candidate::host((*ip, port).into(), "udp").ok());
-    hosts.chain(behind_nat).collect()
+    for public in public {
+        // What comes to a public address arrives at one of the machine's own, of the same family.
+        if !own.contains(public) && own.iter().any(|ip| ip.is_ipv4() == public.is_ipv4()) {
+            own.push(*public);
+        }
+    }
+    own.iter().filter_map(|ip| Candidate::host((*ip, port).into(), "udp").ok()).collect()
 }
 
 /// Whether a peer can do something with an address. One that holds for a single link only needs the link's name too.
@@ -70,11 +71,11 @@ mod tests {
     }
 
     #[test]
-    fn a_public_address_comes_besides_and_leads_to_one_of_its_family() {
+    fn a_public_address_comes_besides_where_the_machine_has_one_of_its_family() {
         let machine = ["10.0.0.5", "127.0.0.1"];
         assert_eq!(
             names("0.0.0.0:8000", &machine, &["203.0.113.9", "2001:db8::9"]),
-            ["host 10.0.0.5:8000", "host 127.0.0.1:8000", "srflx 203.0.113.9:8000"]
+            ["host 10.0.0.5:8000", "host 127.0.0.1:8000", "host 203.0.113.9:8000"]
         );
         assert_eq!(names("0.0.0.0:1", &["203.0.113.9"], &["203.0.113.9"]), ["host 203.0.113.9:1"]);
     }
