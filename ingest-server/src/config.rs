@@ -183,10 +183,10 @@ pub struct Settings {
     /// New connections a second from one address; 0 for any number
     #[arg(long, env = "MAX_CONNECTION_RATE", default_value_t = 50, value_name = "PER_SECOND")]
     pub max_connection_rate: u32,
-    /// The UDP port of WebRTC, for viewers and for publishers without the app [default: the same number as port]
+    /// The port of WebRTC, UDP and TCP, for viewers and for publishers without the app [default: the same number as port]
     #[arg(long, env = "WEBRTC_PORT", value_name = "PORT")]
     pub webrtc_port: Option<u16>,
-    /// The IP addresses by which viewers reach this server's UDP port, if it stands behind a NAT that leads there, such as 203.0.113.7
+    /// The IP addresses by which viewers reach this server's WebRTC port, if it stands behind a NAT that leads there, such as 203.0.113.7
     #[arg(long, env = "PUBLIC_ADDRESS", value_delimiter = ',', value_name = "ADDRESS")]
     pub public_address: Vec<IpAddr>,
     /// Viewers and publishers by WebRTC at the same time

@@ -68,7 +68,7 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The UDP port of WebRTC cannot be opened.
+    /// The UDP port of WebRTC cannot be opened; without that of TCP the server runs.
     #[error("cannot open UDP port {port} for WebRTC: {source}; choose another with webrtc-port")]
     WebRtc {
         /// The port.
@@ -261,7 +261,7 @@ impl Server {
         });
         let webrtc = WebRtc::start(
             &config.webrtc,
-            config.listen,
+            (config.listen, address),
             Arc::clone(&ingest),
             Arc::clone(&key),
             stopping.clone(),
@@ -270,7 +270,7 @@ impl Server {
             let port = config.webrtc.port.unwrap_or(config.listen.port());
             StartError::WebRtc { port, source }
         };
-        let webrtc = Arc::new(webrtc.map_err(failed)?);
+        let webrtc = Arc::new(webrtc.await.map_err(failed)?);
         let slots = Arc::new(Semaphore::new(bounds.connections));
         let app = App::new(Arc::new(Services {
             access,
@@ -291,8 +291,16 @@ impl Server {
             stop: stopping.clone(),
         }));
         log::listening(address, tls.is_some(), asks_for_token, &config.data_dir, &key.public());
-        let listener =
-            Listener { socket, tls, app, bounds, slots: Arc::clone(&slots), clock, stop: stopping.clone() };
+        let listener = Listener {
+            socket,
+            tls,
+            webrtc: webrtc.on_http_port(),
+            app,
+            bounds,
+            slots: Arc::clone(&slots),
+            clock,
+            stop: stopping.clone(),
+        };
         let running = Running {
             sessions,
             rooms,

@@ -153,7 +153,8 @@ async fn at_trace_level_no_token_no_resume_key_and_no_chat_appears() {
     let viewers: IssuedToken = viewers.json();
     let mut watching = Peer::watch(&endpoint(&viewers.token), &streamed.to_string()).await.unwrap();
     watching.unit().await.unwrap();
-    let addresses = [publisher.local_address(), watching.local_address()].map(|address| address.to_string());
+    let over_tcp = Peer::watch_over_tcp(&endpoint(&viewers.token), &streamed.to_string()).await.unwrap();
+    let addresses = [&publisher, &watching, &over_tcp].map(|peer| peer.local_address().to_string());
     let wrong = endpoint("wrong-bYw7").offer("/whep/stage", "v=0 wrong-bYw7").await.unwrap();
     assert_eq!(wrong.status, 401);
     let garbage =
@@ -171,7 +172,8 @@ async fn at_trace_level_no_token_no_resume_key_and_no_chat_appears() {
     assert!(log.contains("viewer banned"), "what was done is logged");
     assert!(log.contains(&streamed.short()), "the browser's session is logged");
     let (issued, viewer) = (issued.token.as_str(), viewer.token.as_str());
-    let browsers = [viewers.token.as_str(), &addresses[0], &addresses[1], "garbage-eVr2", &"f5".repeat(16)];
+    let [first, second, third] = addresses.each_ref().map(String::as_str);
+    let browsers = [viewers.token.as_str(), first, second, third, "garbage-eVr2", &"f5".repeat(16)];
     for secret in browsers {
         let line = log.lines().find(|line| line.contains(secret));
         assert_eq!(line, None, "a secret of a WebRTC peer was logged");

@@ -11,6 +11,7 @@ use protocol::error::ErrorCode;
 use protocol::{Track, UnitRanges};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
+use testkit::webrtc::{self, Offer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -56,6 +57,30 @@ async fn publishers_and_browsers_speak_tls_when_there_is_a_certificate() {
     publisher.units(&units(Track::Audio, 50)).await;
     assert_eq!(publisher.finish(50, UnitRanges::new()).await, (50, 50));
     publisher.leave().await;
+
+    // WebRTC has keys of its own, and comes to the same port over TCP as it does elsewhere.
+    let (socket, _) =
+        soon(Box::pin(tokio_tungstenite::client_async(request, connect().await))).await.unwrap();
+    let mut publisher = Publisher::over(socket);
+    publisher.say(&PublisherMessage::Hello(hello(new_session(), Track::Audio))).await;
+    publisher.welcome().await;
+    let offer = Offer::over_tcp(true).unwrap();
+    let mut page = connect().await;
+    let head = format!(
+        "POST /whep/studio HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/sdp\r\ncontent-length: {}\r\n\r\n",
+        offer.text.len()
+    );
+    page.write_all([head.as_bytes(), offer.text.as_bytes()].concat().as_slice()).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = soon(page.read_to_end(&mut answer)).await;
+    let answer = harness::Answer::parse(&answer);
+    let body = String::from_utf8(answer.body).unwrap();
+    let mut viewer =
+        offer.accept(webrtc::Answer { status: answer.status, location: None, etag: None, body }).unwrap();
+    viewer.wait_for(|news| *news == webrtc::News::Connected).await.unwrap();
+    let sound = units(Track::Audio, 1);
+    publisher.units(&sound).await;
+    assert_eq!(viewer.unit().await.unwrap().bytes, sound[0].payload);
 
     // Who does not speak TLS gets no answer in clear.
     let mut plain = TcpStream::connect(server.address()).await.unwrap();

@@ -1,4 +1,5 @@
-//! Taking connections: the accept loop, TLS, and HTTP/1.1 on each connection, all of it bounded.
+//! Taking connections: the accept loop, TLS, and HTTP/1.1 on each connection, all of it bounded. WebRTC shares the port: what begins
+//! like ICE over TCP, and so like neither HTTP nor TLS, is handed on.
 
 mod admission;
 mod tls;
@@ -22,6 +23,7 @@ use crate::clock::Clock;
 use crate::config::Bounds;
 use crate::http::App;
 use crate::stop::Stop;
+use crate::webrtc::{TcpPort, begins_frame};
 
 use admission::ConnectionRates;
 
@@ -48,6 +50,8 @@ pub(crate) struct ConnectionSlot {
 pub(crate) struct Listener {
     pub(crate) socket: TcpListener,
     pub(crate) tls: Option<TlsAcceptor>,
+    /// Where connections of ICE go, if they come to this port.
+    pub(crate) webrtc: Option<Arc<TcpPort>>,
     pub(crate) app: App,
     pub(crate) bounds: Bounds,
     /// As many permits as connections may be open.
@@ -81,7 +85,13 @@ impl Listener {
                 slot,
                 refusal,
             };
-            tokio::spawn(connection.serve(stream, self.tls.clone()));
+            let (tls, webrtc) = (self.tls.clone(), self.webrtc.clone());
+            tokio::spawn(async move {
+                match webrtc {
+                    Some(webrtc) => connection.sort(stream, peer, tls, &webrtc).await,
+                    None => connection.serve(stream, tls).await,
+                }
+            });
         }
     }
 
@@ -120,6 +130,26 @@ struct Connection {
 }
 
 impl Connection {
+    /// Looks at the first byte, and serves the connection or hands it on to WebRTC, which has bounds of its own.
+    async fn sort(
+        mut self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        tls: Option<TlsAcceptor>,
+        webrtc: &Arc<TcpPort>,
+    ) {
+        let mut first = [0];
+        let looked = tokio::select! {
+            looked = timeout(self.opening, stream.peek(&mut first)) => looked,
+            () = self.stop.wait() => return,
+        };
+        match looked {
+            Ok(Ok(1..)) if !begins_frame(first[0]) => self.serve(stream, tls).await,
+            Ok(Ok(1..)) if self.refusal.is_none() => webrtc.take(stream, peer),
+            _ => {}
+        }
+    }
+
     async fn serve(self, stream: TcpStream, tls: Option<TlsAcceptor>) {
         // Acknowledgements are small and must not wait for each other.
         let _ = stream.set_nodelay(true);

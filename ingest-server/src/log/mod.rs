@@ -183,21 +183,23 @@ pub(crate) fn viewer_joined(id: SessionId, room: &RoomName) {
 
 /// A viewer that came by WebRTC is gone.
 pub(crate) fn viewer_left(id: SessionId, counters: ViewerCounters, lasted: Duration, why: &str) {
-    let ViewerCounters { units, skips, key_requests } = counters;
+    let ViewerCounters { units, skips, key_requests, is_over_tcp } = counters;
     let skipped = match skips {
         0 => String::new(),
         times => format!(", skipped {times} times"),
     };
     let seconds = lasted.as_secs();
+    let over = if is_over_tcp { " over TCP" } else { "" };
     info!(
         target: TARGET,
         session = id.short(),
         units,
         skips,
         key_requests,
+        tcp = is_over_tcp,
         seconds,
         why,
-        "a viewer by WHEP has left: {why}; {units} units in {}{skipped}",
+        "a viewer by WHEP{over} has left: {why}; {units} units in {}{skipped}",
         duration(seconds)
     );
 }
@@ -207,7 +209,12 @@ pub(crate) fn publisher_without_media(room: &RoomName, why: &str) {
     warn!(target: TARGET, room = room.as_str(), why, "a WHIP publisher left room {room} without picture and sound: {why}");
 }
 
-/// What the UDP port has dropped since the start, if anything.
+/// The TCP port of WebRTC cannot be opened.
+pub(crate) fn webrtc_without_tcp(port: u16, error: &std::io::Error) {
+    warn!(target: TARGET, port, %error, "WebRTC goes by UDP alone: TCP port {port} cannot be opened: {error}");
+}
+
+/// What the port of WebRTC has dropped since the start, if anything.
 pub(crate) fn datagrams_dropped(stray: u64, inbox: u64, outgoing: u64) {
     if stray + inbox + outgoing > 0 {
         info!(

@@ -3,17 +3,27 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use str0m::net::Protocol;
+
 /// Bytes of one call, below what a datagram of UDP may have at the most.
 const MAX_RUN_BYTES: usize = 60_000;
 /// What a batch keeps of its memory when it is empty: most pictures fit.
 const KEPT_BYTES: usize = 32 * 1024;
 
-/// Datagrams to one address, of equal length but for the last, which may be shorter.
+/// What a datagram goes along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Path {
+    pub(super) protocol: Protocol,
+    /// The address of this machine.
+    pub(super) here: IpAddr,
+    /// The peer's.
+    pub(super) there: SocketAddr,
+}
+
+/// Datagrams along one path, of equal length but for the last, which may be shorter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Run {
-    pub(super) destination: SocketAddr,
-    /// The address of this machine that they come from.
-    pub(super) source: IpAddr,
+    pub(super) path: Path,
     /// The length of all but the last.
     pub(super) segment_bytes: usize,
     pub(super) bytes: usize,
@@ -28,19 +38,20 @@ pub(super) struct Batch {
     runs: Vec<Run>,
 }
 
+impl Run {
+    /// The datagrams that its bytes are.
+    pub(super) fn datagrams<'a>(&self, bytes: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        bytes.chunks(self.segment_bytes.max(1))
+    }
+}
+
 impl Batch {
     /// Adds a datagram; `max_datagrams` is how many the system takes at once.
-    pub(super) fn push(
-        &mut self,
-        source: IpAddr,
-        destination: SocketAddr,
-        datagram: &[u8],
-        max_datagrams: usize,
-    ) {
+    pub(super) fn push(&mut self, path: Path, datagram: &[u8], max_datagrams: usize) {
         let bytes = datagram.len();
         self.bytes.extend_from_slice(datagram);
         if let Some(run) = self.runs.last_mut()
-            && (run.source, run.destination) == (source, destination)
+            && run.path == path
             && run.bytes == run.datagrams * run.segment_bytes
             && bytes <= run.segment_bytes
             && run.datagrams < max_datagrams
@@ -49,7 +60,7 @@ impl Batch {
             run.bytes += bytes;
             run.datagrams += 1;
         } else {
-            self.runs.push(Run { destination, source, segment_bytes: bytes, bytes, datagrams: 1 });
+            self.runs.push(Run { path, segment_bytes: bytes, bytes, datagrams: 1 });
         }
     }
 
@@ -81,23 +92,25 @@ mod tests {
 
     use super::*;
 
-    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-
-    fn to(port: u16) -> SocketAddr {
-        ([192, 0, 2, 1], port).into()
+    fn to(port: u16) -> Path {
+        Path { protocol: Protocol::Udp, here: [127, 0, 0, 1].into(), there: ([192, 0, 2, 1], port).into() }
     }
 
     #[test]
     fn a_picture_is_one_run_and_other_lengths_and_addresses_begin_another() {
         let mut batch = Batch::default();
         for (port, bytes) in [(1, 100), (1, 100), (1, 40), (1, 40), (1, 100), (2, 100), (2, 100)] {
-            batch.push(HERE, to(port), &vec![7; bytes], 64);
+            batch.push(to(port), &vec![7; bytes], 64);
         }
         let runs: Vec<_> = batch
             .runs()
-            .map(|(run, bytes)| (run.destination.port(), run.segment_bytes, bytes.len()))
+            .map(|(run, bytes)| (run.path.there.port(), run.segment_bytes, bytes.len()))
             .collect();
         assert_eq!(runs, [(1, 100, 240), (1, 40, 40), (1, 100, 100), (2, 100, 200)]);
+        batch.clear();
+        batch.push(to(1), &[7; 100], 64);
+        batch.push(Path { protocol: Protocol::Tcp, ..to(1) }, &[7; 100], 64);
+        assert_eq!(batch.runs().count(), 2, "UDP and TCP are apart");
         batch.clear();
         assert!(batch.is_empty() && batch.runs().next().is_none());
     }
@@ -110,13 +123,13 @@ mod tests {
         ) {
             let mut batch = Batch::default();
             for (port, datagram) in &datagrams {
-                batch.push(HERE, to(*port), datagram, max_datagrams);
+                batch.push(to(*port), datagram, max_datagrams);
             }
             let mut out = Vec::new();
             for (run, bytes) in batch.runs() {
                 prop_assert!(run.datagrams <= max_datagrams && bytes.len() <= MAX_RUN_BYTES);
-                prop_assert_eq!(bytes.chunks(run.segment_bytes).count(), run.datagrams);
-                out.extend(bytes.chunks(run.segment_bytes).map(|one| (run.destination.port(), one.to_vec())));
+                prop_assert_eq!(run.datagrams(bytes).count(), run.datagrams);
+                out.extend(run.datagrams(bytes).map(|one| (run.path.there.port(), one.to_vec())));
             }
             prop_assert_eq!(out, datagrams);
         }

@@ -1,8 +1,9 @@
-//! WebRTC over one UDP port: viewers by WHEP (draft-ietf-wish-whep), publishers by WHIP (RFC 9725).
+//! WebRTC over one port of UDP, and over TCP for those whom that does not reach: viewers by WHEP (draft-ietf-wish-whep), publishers
+//! by WHIP (RFC 9725).
 //!
 //! ```text
 //! http::whep, http::whip ─▶ negotiation ─▶ a task for each peer: viewer or publisher
-//! port ─▶ routes ─▶ inbox of the peer ─▶ peer (str0m, sans-IO) ─▶ batch ─▶ port
+//! port (UDP), tcp ─▶ routes ─▶ inbox of the peer ─▶ peer (str0m, sans-IO) ─▶ batch ─▶ port, stream (TCP)
 //! fanout ─▶ viewer;  publisher ─▶ intake, timeline ─▶ ingest::feed ─▶ recorder and fanout, as from any other publisher
 //! ```
 //!
@@ -10,6 +11,7 @@
 
 mod address;
 mod batch;
+mod frames;
 mod intake;
 mod negotiation;
 mod payloads;
@@ -19,7 +21,10 @@ mod port;
 mod publisher;
 mod resources;
 mod routes;
+mod stream;
 mod take;
+mod tcp;
+mod tcp_slots;
 mod timeline;
 mod trickle;
 mod viewer;
@@ -33,10 +38,12 @@ use protocol::codec::CodecParameters;
 use protocol::control::Device;
 use protocol::{RoomName, Track};
 use signing::SigningKey;
+use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use crate::access::Grant;
 use crate::ingest::feed::IngestContext;
+use crate::log;
 use crate::sessions::LiveSession;
 use crate::stop::Stop;
 use negotiation::{Agreed, Negotiator, Way};
@@ -46,9 +53,11 @@ use publisher::Publisher;
 use resources::{Held, Resources};
 use viewer::Viewer;
 
+pub(crate) use frames::begins_frame;
 pub(crate) use negotiation::OfferError;
 pub(crate) use resources::{Kind, NoRoom, PatchError};
 pub(crate) use take::Claim;
+pub(crate) use tcp::TcpPort;
 pub(crate) use trickle::TrickleError;
 pub(crate) use viewer::ViewerCounters;
 
@@ -58,7 +67,7 @@ pub(crate) const MAX_SDP_BYTES: usize = 64 * 1024;
 /// How WebRTC is set up.
 #[derive(Debug, Clone)]
 pub struct WebRtcConfig {
-    /// The UDP port; that of TCP if none is set.
+    /// The port, of UDP and of TCP; that of HTTP if none is set.
     pub port: Option<u16>,
     /// Addresses by which others reach the server behind a NAT.
     pub public_addresses: Vec<IpAddr>,
@@ -84,9 +93,15 @@ pub(crate) struct Opened {
     pub(crate) answer: String,
 }
 
+/// Connections over TCP for each peer that there may be: a browser opens some for itself, and keeps one.
+const CONNECTIONS_PER_PEER: usize = 4;
+
 /// All WebRTC peers.
 pub(crate) struct WebRtc {
     port: Arc<Port>,
+    tcp: Arc<TcpPort>,
+    /// Whether connections over TCP come to the port of HTTP.
+    shares_port: bool,
     negotiator: Negotiator,
     resources: Arc<Resources>,
     connections: usize,
@@ -95,24 +110,36 @@ pub(crate) struct WebRtc {
 }
 
 impl WebRtc {
-    /// Opens the port beside the TCP one that `listen` asks for, and serves it until the server stops. Publishers' ends are signed with `key`.
-    pub(crate) fn start(
+    /// Opens the port and serves it until the server stops. `listen` is where HTTP was asked to be, and `http` where it is.
+    /// Publishers' ends are signed with `key`.
+    pub(crate) async fn start(
         config: &WebRtcConfig,
-        listen: SocketAddr,
+        (listen, http): (SocketAddr, SocketAddr),
         context: Arc<IngestContext>,
         key: Arc<SigningKey>,
         stop: Stop,
     ) -> io::Result<Self> {
         let address = SocketAddr::new(listen.ip(), config.port.unwrap_or(listen.port()));
         let port = Port::bind(address, context.clock)?;
+        let patience = Patience::new(&context.bounds);
+        let capacity = CONNECTIONS_PER_PEER * config.connections;
+        let tcp = TcpPort::new(Arc::clone(&port), capacity, patience, stop.clone());
+        let shares_port = config.port.is_none_or(|port| port == http.port());
+        let tcp_port = if shares_port { Some(http.port()) } else { listen_for(&tcp, address).await };
         let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
         let of_machine = interfaces.iter().map(if_addrs::Interface::ip);
-        let candidates = address::candidates(port.address(), of_machine, &config.public_addresses);
+        let candidates = address::candidates(port.address(), tcp_port, of_machine, &config.public_addresses);
         let negotiator =
             Negotiator::new(candidates).ok_or_else(|| io::Error::other("no DTLS certificate can be made"))?;
         tokio::spawn(Arc::clone(&port).read(stop));
         let resources = Resources::new(config.connections);
-        Ok(Self { port, negotiator, resources, connections: config.connections, context, key })
+        let connections = config.connections;
+        Ok(Self { port, tcp, shares_port, negotiator, resources, connections, context, key })
+    }
+
+    /// Where connections of ICE go that come to the port of HTTP, if they do.
+    pub(crate) fn on_http_port(&self) -> Option<Arc<TcpPort>> {
+        self.shares_port.then(|| Arc::clone(&self.tcp))
     }
 
     /// Lets a viewer watch a session, until it leaves, the session ends, or `until` comes true.
@@ -200,6 +227,24 @@ impl WebRtc {
     /// Waits until the last peer is gone.
     pub(crate) async fn gone(&self) {
         self.resources.gone(self.connections).await;
+        self.tcp.gone().await;
+    }
+}
+
+/// Opens a TCP port for ICE alone; gives its number. Where another program has it, such as a proxy before this server, WebRTC goes
+/// by UDP.
+async fn listen_for(tcp: &Arc<TcpPort>, address: SocketAddr) -> Option<u16> {
+    let opened =
+        TcpListener::bind(address).await.and_then(|socket| Ok((socket.local_addr()?.port(), socket)));
+    match opened {
+        Ok((number, socket)) => {
+            tokio::spawn(Arc::clone(tcp).listen(socket));
+            Some(number)
+        }
+        Err(error) => {
+            log::webrtc_without_tcp(address.port(), &error);
+            None
+        }
     }
 }
 

@@ -257,6 +257,7 @@ pub(super) fn first_ufrag(sdp: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::address::candidates;
     use super::*;
 
     #[test]
@@ -341,6 +342,25 @@ mod tests {
         // Whoever wants no picture in more than one packet gets none.
         let single = codecs("a=fmtp:101 packetization-mode=0;profile-level-id=42e01f\r\n");
         assert!(matches!(answer(&single, [0x42, 0xc0, 0x1e]), Err(OfferError::NoPicture)));
+    }
+
+    #[test]
+    fn an_answer_names_every_candidate() {
+        let candidates = candidates(
+            "0.0.0.0:8000".parse().unwrap(),
+            Some(8000),
+            [[10, 0, 0, 5].into(), [127, 0, 0, 1].into()],
+            &[[203, 0, 113, 9].into()],
+        );
+        let count = candidates.len();
+        let negotiator = Negotiator::new(candidates).unwrap();
+        let h264 = offer(
+            "a=rtpmap:100 H264/90000\r\na=fmtp:100 packetization-mode=1;profile-level-id=42e01f\r\n\
+             a=rtpmap:101 rtx/90000\r\na=fmtp:101 apt=100\r\n",
+        );
+        let answer = negotiator.answer(&h264, Way::Out(None), Instant::now()).unwrap().answer;
+        let named: Vec<&str> = answer.lines().filter(|line| line.starts_with("a=candidate:")).collect();
+        assert_eq!(named.len(), count, "{named:?}");
     }
 
     #[test]

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use str0m::net::{Protocol, Receive};
 use str0m::{Event, Input, Output, Rtc};
 
-use super::batch::Batch;
+use super::batch::{Batch, Path};
 use super::port::{Datagram, Place};
+use super::routes::is_stun;
 use crate::config::Bounds;
 
 /// How long a connected peer may be silent at the most. Browsers check every 5 s at least that they may still send (RFC 7675 §5.1).
@@ -44,9 +45,9 @@ impl PeerEnd {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
     /// From the answer to being connected.
-    connect: Duration,
+    pub(super) connect: Duration,
     /// While it is connected.
-    silence: Duration,
+    pub(super) silence: Duration,
 }
 
 impl Patience {
@@ -67,6 +68,8 @@ pub(super) struct Peer {
     opened: Instant,
     heard: Instant,
     is_connected: bool,
+    /// What was sent last, apart from answers to connectivity checks, went over TCP.
+    is_over_tcp: bool,
     patience: Patience,
     end: Option<PeerEnd>,
 }
@@ -82,6 +85,7 @@ impl Peer {
             opened: now,
             heard: now,
             is_connected: false,
+            is_over_tcp: false,
             patience,
             end: None,
         }
@@ -91,6 +95,11 @@ impl Peer {
         self.is_connected
     }
 
+    /// Whether it goes over TCP now.
+    pub(super) const fn is_over_tcp(&self) -> bool {
+        self.is_over_tcp
+    }
+
     /// The connection, for one change; [`Self::settle`] or [`Self::proceed`] comes after each.
     pub(super) const fn rtc(&mut self) -> &mut Rtc {
         &mut self.rtc
@@ -98,7 +107,7 @@ impl Peer {
 
     /// Waits for the next datagram. Losing the future loses nothing.
     pub(super) async fn datagram(&mut self) -> Option<Datagram> {
-        self.place.inbox.recv().await
+        self.place.datagram().await
     }
 
     /// Takes a datagram and those that wait behind it.
@@ -106,15 +115,15 @@ impl Peer {
         let mut next = Some(first);
         while let Some(datagram) = next {
             self.take(&datagram);
-            next = self.place.inbox.try_recv().ok();
+            next = self.place.try_datagram();
         }
     }
 
     fn take(&mut self, datagram: &Datagram) {
         self.heard = self.heard.max(datagram.at);
-        let Datagram { source, destination, bytes, at } = datagram;
+        let Datagram { protocol, source, destination, bytes, at } = datagram;
         // What is no packet of WebRTC is dropped, as by a network.
-        let Ok(packet) = Receive::new(Protocol::Udp, *source, *destination, bytes) else { return };
+        let Ok(packet) = Receive::new(*protocol, *source, *destination, bytes) else { return };
         let input = Input::Receive(*at, packet);
         if self.rtc.accepts(&input) {
             if self.rtc.handle_input(input).is_err() {
@@ -163,12 +172,14 @@ impl Peer {
         let mut at_once = 0;
         while self.rtc.is_alive() {
             match self.rtc.poll_output() {
-                Ok(Output::Transmit(transmit)) => self.batch.push(
-                    transmit.source.ip(),
-                    transmit.destination,
-                    &transmit.contents,
-                    self.place.max_datagrams(),
-                ),
+                Ok(Output::Transmit(transmit)) => {
+                    let (here, there) = (transmit.source.ip(), transmit.destination);
+                    let path = Path { protocol: transmit.proto, here, there };
+                    if !is_stun(&transmit.contents) {
+                        self.is_over_tcp = path.protocol == Protocol::Tcp;
+                    }
+                    self.batch.push(path, &transmit.contents, self.place.max_datagrams());
+                }
                 Ok(Output::Event(event)) => self.take_event(event),
                 Ok(Output::Timeout(at)) if at <= now && at_once < MAX_AT_ONCE => {
                     at_once += 1;

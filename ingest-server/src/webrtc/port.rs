@@ -1,4 +1,5 @@
-//! The one UDP port that all peers share: datagrams in, to the inbox of the peer they belong to; datagrams out, many at a time.
+//! The one UDP port that all peers share: datagrams in, to the inbox of the peer they belong to; datagrams out, many at a time. A peer's
+//! [place](Place) at it is also where its connections over TCP are.
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use str0m::net::Protocol;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
@@ -15,6 +17,7 @@ use tokio::time::timeout;
 
 use super::batch::{Batch, Run};
 use super::routes::{PeerNumber, Routes};
+use super::stream::{Stream, Streams};
 use crate::clock::Clock;
 use crate::log;
 use crate::stop::Stop;
@@ -23,19 +26,31 @@ use crate::stop::Stop;
 /// network would, and counted.
 const INBOX_DATAGRAMS: usize = 1_024;
 /// The longest datagram that is read. WebRTC keeps below the 1,500 bytes of Ethernet.
-const MAX_DATAGRAM_BYTES: usize = 2_048;
+pub(super) const MAX_DATAGRAM_BYTES: usize = 2_048;
 /// Datagrams that one read takes from the system, at the most.
 const READ_DATAGRAMS: usize = if BATCH_SIZE < 32 { BATCH_SIZE } else { 32 };
 /// What the system is asked to hold of what has come in and was not read yet, and of what goes out.
 const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// How long sending waits for room in the system's buffer. Then the datagrams are dropped, as a network would, and counted.
 const SEND_PATIENCE: Duration = Duration::from_millis(50);
+/// How long a picture waits for room on a connection over TCP, which is as quick as the way to its peer.
+const STREAM_PATIENCE: Duration = Duration::from_secs(2);
 /// How long the reader rests when the system gives an error.
 const READ_PAUSE: Duration = Duration::from_millis(10);
 
-/// What has come in for a peer.
+/// What comes for a peer.
+#[derive(Debug)]
+pub(super) enum Arrival {
+    /// It has connected over TCP.
+    Opened(Stream),
+    /// It has sent something.
+    Datagram(Datagram),
+}
+
+/// What has come in from a peer: a datagram, or a packet over TCP.
 #[derive(Debug)]
 pub(super) struct Datagram {
+    pub(super) protocol: Protocol,
     pub(super) source: SocketAddr,
     /// The address of this machine that it came to.
     pub(super) destination: SocketAddr,
@@ -50,7 +65,7 @@ struct Dropped {
     stray: AtomicU64,
     /// Datagrams that came while the peer's inbox was full.
     inbox: AtomicU64,
-    /// Datagrams that the system did not take.
+    /// Datagrams that the system did not take, and packets that a connection did not.
     outgoing: AtomicU64,
 }
 
@@ -60,7 +75,7 @@ pub(super) struct Port {
     socket: UdpSocket,
     state: UdpSocketState,
     address: SocketAddr,
-    routes: Mutex<Routes<mpsc::Sender<Datagram>>>,
+    routes: Mutex<Routes<mpsc::Sender<Arrival>>>,
     dropped: Dropped,
     clock: Clock,
 }
@@ -70,7 +85,8 @@ pub(super) struct Port {
 pub(super) struct Place {
     port: Arc<Port>,
     number: PeerNumber,
-    pub(super) inbox: mpsc::Receiver<Datagram>,
+    inbox: mpsc::Receiver<Arrival>,
+    streams: Streams,
     /// The address that was claimed last, which most datagrams go to.
     claimed: Option<SocketAddr>,
 }
@@ -94,7 +110,7 @@ impl Port {
         self.address
     }
 
-    fn routes(&self) -> MutexGuard<'_, Routes<mpsc::Sender<Datagram>>> {
+    fn routes(&self) -> MutexGuard<'_, Routes<mpsc::Sender<Arrival>>> {
         self.routes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -102,7 +118,20 @@ impl Port {
     pub(super) fn join(self: &Arc<Self>, ufrag: &str) -> Option<Place> {
         let (sender, inbox) = mpsc::channel(INBOX_DATAGRAMS);
         let number = self.routes().add(ufrag, sender)?;
-        Some(Place { port: Arc::clone(self), number, inbox, claimed: None })
+        Some(Place { port: Arc::clone(self), number, inbox, streams: Streams::default(), claimed: None })
+    }
+
+    /// The inbox of the peer that a connectivity check over TCP is for. What is another packet, or for nobody, is counted.
+    pub(super) fn checked(&self, packet: &[u8]) -> Option<mpsc::Sender<Arrival>> {
+        let inbox = self.routes().checked(packet).cloned();
+        if inbox.is_none() {
+            self.dropped.stray.fetch_add(1, Ordering::Relaxed);
+        }
+        inbox
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        self.clock.instant_now()
     }
 
     /// Reads until the server stops.
@@ -147,7 +176,8 @@ impl Port {
                 continue;
             };
             let bytes = Bytes::copy_from_slice(datagram);
-            if inbox.try_send(Datagram { source, destination, bytes, at }).is_err() {
+            let datagram = Datagram { protocol: Protocol::Udp, source, destination, bytes, at };
+            if inbox.try_send(Arrival::Datagram(datagram)).is_err() {
                 self.dropped.inbox.fetch_add(1, Ordering::Relaxed);
             }
         }
@@ -161,20 +191,24 @@ impl Port {
         let mut lost = run.datagrams;
         if run.datagrams > 1 && !is_full(&sent) {
             // Not every network interface cuts.
-            for datagram in bytes.chunks(run.segment_bytes) {
+            for datagram in run.datagrams(bytes) {
                 lost -= usize::from(self.send_at_once(run, datagram, datagram.len()).await.is_ok());
             }
         }
-        self.dropped.outgoing.fetch_add(lost as u64, Ordering::Relaxed);
+        self.lost(lost);
+    }
+
+    fn lost(&self, datagrams: usize) {
+        self.dropped.outgoing.fetch_add(datagrams as u64, Ordering::Relaxed);
     }
 
     async fn send_at_once(&self, run: Run, bytes: &[u8], segment_bytes: usize) -> io::Result<()> {
         let transmit = Transmit {
-            destination: self.mapped(run.destination),
+            destination: self.mapped(run.path.there),
             ecn: None,
             contents: bytes,
             segment_size: (bytes.len() > segment_bytes).then_some(segment_bytes),
-            src_ip: (!run.source.is_unspecified()).then(|| self.mapped((run.source, 0).into()).ip()),
+            src_ip: (!run.path.here.is_unspecified()).then(|| self.mapped((run.path.here, 0).into()).ip()),
         };
         let send = || {
             let send = || self.state.try_send(UdpSockRef::from(&self.socket), &transmit);
@@ -197,12 +231,50 @@ impl Port {
 }
 
 impl Place {
+    /// Waits for the next datagram, and writes on meanwhile what connections have not taken yet. Losing the future loses nothing.
+    pub(super) async fn datagram(&mut self) -> Option<Datagram> {
+        loop {
+            let arrival = tokio::select! {
+                arrival = self.inbox.recv() => arrival?,
+                () = self.streams.care() => continue,
+            };
+            if let Some(datagram) = self.arrived(arrival) {
+                return Some(datagram);
+            }
+        }
+    }
+
+    /// The next datagram, if there is one already.
+    pub(super) fn try_datagram(&mut self) -> Option<Datagram> {
+        loop {
+            let arrival = self.inbox.try_recv().ok()?;
+            if let Some(datagram) = self.arrived(arrival) {
+                return Some(datagram);
+            }
+        }
+    }
+
+    fn arrived(&mut self, arrival: Arrival) -> Option<Datagram> {
+        match arrival {
+            Arrival::Opened(stream) => {
+                self.streams.add(stream);
+                None
+            }
+            Arrival::Datagram(datagram) => Some(datagram),
+        }
+    }
+
     /// Sends what is in the batch, and empties it.
     pub(super) async fn send(&mut self, batch: &mut Batch) {
+        let until = self.port.now() + STREAM_PATIENCE;
         for (run, bytes) in batch.runs() {
-            if self.claimed != Some(run.destination) {
-                self.claimed = Some(run.destination);
-                self.port.routes().claim(self.number, run.destination);
+            if run.path.protocol == Protocol::Tcp {
+                self.port.lost(self.streams.send(run.path, run.datagrams(bytes), until).await);
+                continue;
+            }
+            if self.claimed != Some(run.path.there) {
+                self.claimed = Some(run.path.there);
+                self.port.routes().claim(self.number, run.path.there);
             }
             self.port.send(run, bytes).await;
         }
@@ -225,6 +297,7 @@ fn is_full(sent: &io::Result<()>) -> bool {
     sent.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
-fn canonical(address: SocketAddr) -> SocketAddr {
+/// An address of IPv4 as such, also on a socket of IPv6.
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }

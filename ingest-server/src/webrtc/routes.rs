@@ -69,11 +69,23 @@ impl<T> Routes<T> {
 
     /// The inbox that a datagram goes to.
     pub(super) fn find(&self, source: SocketAddr, datagram: &[u8]) -> Option<&T> {
-        let by_name = is_stun(datagram).then(|| local_ufrag(datagram)).flatten();
-        let number = match by_name {
-            Some(ufrag) => self.by_ufrag.get(ufrag)?,
-            None => self.by_address.get(&source)?,
-        };
+        match stun(datagram).as_ref().and_then(local_ufrag) {
+            Some(ufrag) => self.of_name(ufrag),
+            None => self.inbox(self.by_address.get(&source)?),
+        }
+    }
+
+    /// The inbox of the peer that a connectivity check is for, if the packet is one.
+    pub(super) fn checked(&self, packet: &[u8]) -> Option<&T> {
+        let message = stun(packet)?;
+        message.is_binding_request().then(|| self.of_name(local_ufrag(&message)?)).flatten()
+    }
+
+    fn of_name(&self, ufrag: &str) -> Option<&T> {
+        self.inbox(self.by_ufrag.get(ufrag)?)
+    }
+
+    fn inbox(&self, number: &PeerNumber) -> Option<&T> {
         self.peers.get(number).map(|peer| &peer.inbox)
     }
 
@@ -91,14 +103,17 @@ impl<T> Routes<T> {
 }
 
 /// Whether a datagram is STUN, by its first byte (RFC 7983 §7).
-fn is_stun(datagram: &[u8]) -> bool {
+pub(super) fn is_stun(datagram: &[u8]) -> bool {
     datagram.first().is_some_and(|first| *first < 2)
 }
 
+fn stun(datagram: &[u8]) -> Option<StunMessage<'_>> {
+    is_stun(datagram).then(|| StunMessage::parse(datagram).ok()).flatten()
+}
+
 /// The receiver's name in a connectivity check (RFC 8445 §7.2.2): the USERNAME up to the colon.
-fn local_ufrag(datagram: &[u8]) -> Option<&str> {
-    let (local, _) = StunMessage::parse(datagram).ok()?.username()?.split_once(':')?;
-    Some(local)
+fn local_ufrag<'a>(message: &StunMessage<'a>) -> Option<&'a str> {
+    message.username()?.split_once(':').map(|(local, _)| local)
 }
 
 #[cfg(test)]
@@ -135,6 +150,9 @@ mod tests {
         assert_eq!(routes.find(address(9), &MEDIA), None, "nobody has answered this address");
         routes.claim(first, address(9));
         assert_eq!(routes.find(address(9), &MEDIA), Some(&1));
+        assert_eq!(routes.checked(&check("second:browser")), Some(&2));
+        assert_eq!(routes.checked(&check("third:browser")), None);
+        assert_eq!(routes.checked(&MEDIA), None, "no check at all");
         assert_eq!(routes.find(address(9), &check("second:browser")), Some(&2), "the name counts more");
         // The page was opened again, and its browser uses the same port.
         routes.claim(second, address(9));
@@ -164,7 +182,7 @@ mod tests {
         fn any_datagram_is_routed_or_dropped(mut bytes in prop::collection::vec(any::<u8>(), 0..200), at: usize, byte: u8) {
             let mut routes = Routes::default();
             routes.add("peer", ()).unwrap();
-            let _ = routes.find(address(1), &bytes);
+            let _ = (routes.find(address(1), &bytes), routes.checked(&bytes));
             let length = bytes.len().max(1);
             if let Some(changed) = bytes.get_mut(at % length) {
                 *changed = byte;
@@ -172,7 +190,7 @@ mod tests {
             let mut check = check("peer:browser");
             let at = at % check.len();
             check[at] = byte;
-            let _ = routes.find(address(1), &check);
+            let _ = (routes.find(address(1), &check), routes.checked(&check));
         }
     }
 }

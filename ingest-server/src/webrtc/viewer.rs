@@ -33,6 +33,8 @@ pub(crate) struct ViewerCounters {
     pub(crate) skips: u64,
     /// Times that it asked for an IDR picture.
     pub(crate) key_requests: u64,
+    /// Whether it went over TCP in the end.
+    pub(crate) is_over_tcp: bool,
 }
 
 pub(super) struct Viewer {
@@ -134,6 +136,7 @@ impl Viewer {
         let started = self.clock.now();
         let mut flow = Flow::default();
         let why = self.watch(&mut flow).await;
+        flow.counters.is_over_tcp = self.peer.is_over_tcp();
         self.peer.close(self.clock.instant_now()).await;
         if !self.peer.is_connected() {
             // An offer without a sequel is worth no line.

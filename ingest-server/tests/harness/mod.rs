@@ -4,6 +4,7 @@
 pub mod encoded;
 pub mod store;
 pub mod viewer;
+pub mod webrtc;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -183,7 +184,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn parse(bytes: &[u8]) -> Self {
+    pub fn parse(bytes: &[u8]) -> Self {
         let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
             return Self { status: 0, head: String::from_utf8_lossy(bytes).into_owned(), body: Vec::new() };
         };
@@ -389,12 +390,17 @@ pub const LARGE_UNIT_BYTES: usize = 200_000;
 
 /// Video of 48 Mbit/s.
 pub fn large_units(count: usize) -> Vec<Unit> {
-    let large = |unit: Unit| {
+    units_of(LARGE_UNIT_BYTES, count)
+}
+
+/// Video with so many bytes in each unit.
+pub fn units_of(bytes: usize, count: usize) -> Vec<Unit> {
+    let sized = |unit: Unit| {
         let mut payload = BytesMut::new();
-        payload.put_u32(LARGE_UNIT_BYTES as u32);
+        payload.put_u32(bytes as u32);
         payload.put_u8(if unit.key { 0x65 } else { 0x41 });
-        payload.put_bytes(0xaa, LARGE_UNIT_BYTES - 1);
+        payload.put_bytes(0xaa, bytes - 1);
         Unit { payload: payload.freeze(), ..unit }
     };
-    UnitSource::new(Track::Video, 1).take(count).map(large).collect()
+    UnitSource::new(Track::Video, 1).take(count).map(sized).collect()
 }

@@ -1,21 +1,23 @@
 //! WebRTC peers without a browser: a viewer that hands out what it receives (WHEP), and a publisher (WHIP).
 
-use std::net::{Ipv4Addr, SocketAddr};
+mod socket;
+
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use protocol::Track;
 use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::media::{Direction, MediaData, MediaKind, MediaTime, Mid};
-use str0m::net::{Protocol, Receive};
+use str0m::net::Receive;
 use str0m::rtp::Extension;
-use str0m::{Candidate, Event, Input, Output, Rtc};
-use tokio::net::UdpSocket;
-use tokio::time::{timeout, timeout_at};
+use str0m::{Event, Input, Output, Rtc};
+use tokio::time::{sleep_until, timeout, timeout_at};
+
+use socket::Socket;
 
 /// Far longer than anything on one machine takes.
 const PATIENCE: Duration = Duration::from_secs(60);
-const MAX_DATAGRAM_BYTES: usize = 2_048;
 
 /// What WHEP and WHIP answer.
 #[derive(Debug, Clone)]
@@ -134,21 +136,21 @@ pub enum News {
 /// One end of a peer connection.
 pub struct Peer {
     rtc: Rtc,
-    socket: UdpSocket,
+    socket: Socket,
     address: SocketAddr,
     video: Mid,
     audio: Mid,
     wakes: Instant,
     /// What the server answered.
     pub answer: Answer,
-    /// Takes no media any more, as a peer that is too slow; it says all the same that it is there.
+    /// Takes no media any more, as a peer that is too slow; it says all the same that it is there. Over TCP it reads nothing at all.
     pub is_stalled: bool,
 }
 
 /// An offer that waits for its answer.
 pub struct Offer {
     rtc: Rtc,
-    socket: UdpSocket,
+    socket: Socket,
     address: SocketAddr,
     pending: SdpPendingOffer,
     video: Mid,
@@ -163,8 +165,19 @@ impl Offer {
     /// # Errors
     /// When there is no socket.
     pub async fn new(receives: bool) -> Result<Self> {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let address = socket.local_addr()?;
+        Self::over(Socket::udp().await?, receives)
+    }
+
+    /// The same of a peer that has no UDP.
+    ///
+    /// # Errors
+    /// When there is no socket.
+    pub fn over_tcp(receives: bool) -> Result<Self> {
+        Self::over(Socket::tcp()?, receives)
+    }
+
+    fn over(socket: Socket, receives: bool) -> Result<Self> {
+        let address = socket.address()?;
         let mut rtc = Rtc::builder()
             .clear_codecs()
             .enable_opus(true, false)
@@ -172,7 +185,7 @@ impl Offer {
             .set_extension(6, Extension::PlayoutDelay)
             .set_reordering_size_video(2_000)
             .build(Instant::now());
-        rtc.add_local_candidate(Candidate::host(address, "udp")?);
+        rtc.add_local_candidate(socket.candidate(address)?);
         let direction = if receives { Direction::RecvOnly } else { Direction::SendOnly };
         let mut changes = rtc.sdp_api();
         let video = changes.add_media(MediaKind::Video, direction, None, None, None);
@@ -201,7 +214,15 @@ impl Peer {
     /// # Errors
     /// When the server refuses, or no connection comes about.
     pub async fn watch(endpoint: &Endpoint, target: &str) -> Result<Self> {
-        Box::pin(Self::open(endpoint, &format!("/whep/{target}"), true)).await
+        Box::pin(Self::open(endpoint, &format!("/whep/{target}"), Offer::new(true).await?)).await
+    }
+
+    /// The same without UDP.
+    ///
+    /// # Errors
+    /// When the server refuses, or no connection comes about.
+    pub async fn watch_over_tcp(endpoint: &Endpoint, target: &str) -> Result<Self> {
+        Box::pin(Self::open(endpoint, &format!("/whep/{target}"), Offer::over_tcp(true)?)).await
     }
 
     /// A publisher to a room, connected.
@@ -209,7 +230,15 @@ impl Peer {
     /// # Errors
     /// When the server refuses, or no connection comes about.
     pub async fn publish(endpoint: &Endpoint, room: &str) -> Result<Self> {
-        Box::pin(Self::open(endpoint, &format!("/whip/{room}"), false)).await
+        Box::pin(Self::open(endpoint, &format!("/whip/{room}"), Offer::new(false).await?)).await
+    }
+
+    /// The same without UDP.
+    ///
+    /// # Errors
+    /// When the server refuses, or no connection comes about.
+    pub async fn publish_over_tcp(endpoint: &Endpoint, room: &str) -> Result<Self> {
+        Box::pin(Self::open(endpoint, &format!("/whip/{room}"), Offer::over_tcp(false)?)).await
     }
 
     /// Its own address.
@@ -218,8 +247,7 @@ impl Peer {
         self.address
     }
 
-    async fn open(endpoint: &Endpoint, path: &str, receives: bool) -> Result<Self> {
-        let offer = Offer::new(receives).await?;
+    async fn open(endpoint: &Endpoint, path: &str, offer: Offer) -> Result<Self> {
         let answer = endpoint.offer(path, &offer.text).await?;
         let mut peer = offer.accept(answer)?;
         peer.wait_for(|news| *news == News::Connected).await?;
@@ -271,7 +299,6 @@ impl Peer {
     /// # Errors
     /// When the connection breaks.
     pub async fn news_until(&mut self, until: Option<Instant>) -> Result<Option<News>> {
-        let mut bytes = [0; MAX_DATAGRAM_BYTES];
         loop {
             if let Some(news) = self.settle().await? {
                 return Ok(Some(news));
@@ -280,15 +307,21 @@ impl Peer {
                 return Ok(None);
             }
             let due = until.map_or(self.wakes, |until| until.min(self.wakes));
-            match timeout_at(due.into(), self.socket.recv_from(&mut bytes)).await {
+            if self.is_stalled && matches!(self.socket, Socket::Tcp(_)) {
+                sleep_until(due.into()).await;
+                self.rtc.handle_input(Input::Timeout(Instant::now()))?;
+                continue;
+            }
+            match timeout_at(due.into(), self.socket.receive()).await {
                 Err(_) => self.rtc.handle_input(Input::Timeout(Instant::now()))?,
                 Ok(received) => {
-                    let (length, source) = received?;
-                    let is_media = bytes[0] >= 128;
+                    let (packet, source) = received?;
+                    let is_media = packet.first().is_some_and(|first| *first >= 128);
                     if self.is_stalled && is_media {
                         continue;
                     }
-                    if let Ok(packet) = Receive::new(Protocol::Udp, source, self.address, &bytes[..length]) {
+                    let protocol = self.socket.protocol();
+                    if let Ok(packet) = Receive::new(protocol, source, self.address, &packet) {
                         self.rtc.handle_input(Input::Receive(Instant::now(), packet))?;
                     }
                 }
@@ -307,10 +340,7 @@ impl Peer {
                     self.wakes = at;
                     return Ok(None);
                 }
-                Output::Transmit(transmit) => {
-                    // A network may lose it.
-                    let _ = self.socket.send_to(&transmit.contents, transmit.destination).await;
-                }
+                Output::Transmit(transmit) => self.socket.send(&transmit).await,
                 Output::Event(event) => {
                     let news = match event {
                         Event::Connected => News::Connected,
@@ -356,6 +386,23 @@ impl Peer {
     pub fn request_key(&mut self) -> Result<()> {
         let mut writer = self.rtc.writer(self.video).context("a track")?;
         Ok(writer.request_keyframe(None, str0m::media::KeyframeRequestKind::Pli)?)
+    }
+
+    /// Cuts the TCP connection and opens another one from another port, as a browser does whose connection is lost. Returns when the
+    /// server has answered there; news meanwhile are passed over.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or no answer comes.
+    pub async fn reconnect(&mut self) -> Result<()> {
+        const STEP: Duration = Duration::from_millis(20);
+        self.socket.reconnect().await?;
+        let answered = async {
+            while !self.socket.has_received() {
+                self.news_until(Some(Instant::now() + STEP)).await?;
+            }
+            anyhow::Ok(())
+        };
+        timeout(PATIENCE, answered).await.context("an answer over the new connection")?
     }
 
     /// Closes the connection itself, as a browser does beside its word by HTTP.
