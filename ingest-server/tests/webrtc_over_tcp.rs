@@ -174,10 +174,10 @@ async fn what_is_neither_http_nor_of_a_known_session_is_closed_and_disturbs_nobo
     slow.set_nodelay(true).unwrap();
     for piece in [&b"G"[..], b"ET /health", b" HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"] {
         slow.write_all(piece).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        // Time passes, and others are served.
+        assert_eq!(server.get("/health").await.status, 200);
     }
     assert!(closed(slow).await.starts_with(b"HTTP/1.1 200"));
-    assert_eq!(server.get("/health").await.status, 200);
 
     video.units(&pictures[10..]).await;
     receives(&mut viewer, Track::Video, &pictures[10..]).await;
@@ -213,15 +213,13 @@ async fn where_another_program_has_the_tcp_port_webrtc_goes_by_udp() {
     server.stop().await;
 }
 
-/// What this process has in memory, in bytes.
-#[cfg(target_os = "linux")]
-fn resident_bytes() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+/// What this process has in memory, in bytes, on a system that tells it in this way.
+fn resident_bytes() -> Option<usize> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    Some(line.trim().trim_end_matches(" kB").parse::<usize>().ok()? * 1024)
 }
 
-#[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn viewers_that_read_nothing_delay_nobody_and_fill_no_memory() {
     const STALLED: usize = 8;
@@ -247,9 +245,10 @@ async fn viewers_that_read_nothing_delay_nobody_and_fill_no_memory() {
     }
     video.acked(121).await;
     // What is kept for all viewers together, some 16 MiB, is there in any case.
-    let grown = resident_bytes().saturating_sub(before);
-    let owed = STALLED * 120 * UNIT_BYTES;
-    assert!(grown < owed / 3, "{grown} more bytes in memory, with {owed} not delivered");
+    if let (Some(before), Some(after)) = (before, resident_bytes()) {
+        let (grown, owed) = (after.saturating_sub(before), STALLED * 120 * UNIT_BYTES);
+        assert!(grown < owed / 3, "{grown} more bytes in memory, with {owed} not delivered");
+    }
     server.stop().await;
     for viewer in stalled {
         viewer.abort();

@@ -41,7 +41,15 @@ impl Browser {
     ///
     /// # Errors
     /// When the browser or its driver is missing, with what to install.
-    pub fn start(screenshots: &Path, (width, height): (u32, u32)) -> Result<Self> {
+    pub fn start(screenshots: &Path, size: (u32, u32)) -> Result<Self> {
+        Self::start_with(screenshots, size, &[])
+    }
+
+    /// The same, with further flags of the browser.
+    ///
+    /// # Errors
+    /// When the browser or its driver is missing, with what to install.
+    pub fn start_with(screenshots: &Path, size: (u32, u32), flags: &[&str]) -> Result<Self> {
         let port = free_port()?;
         let mut command = Command::new("chromedriver");
         command.arg(format!("--port={port}"));
@@ -54,7 +62,7 @@ impl Browser {
         anyhow::ensure!(ready == Some(true), "chromedriver does not listen; it said:\n{}", driver.output());
         let profile = TempDir::new()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let wanted = capabilities(profile.path(), width, height)?;
+        let wanted = capabilities(profile.path(), size, flags)?;
         let client = runtime
             .block_on(
                 ClientBuilder::new(HttpConnector::new())
@@ -267,25 +275,26 @@ impl WebDriverCompatibleCommand for Devtools {
     }
 }
 
-fn capabilities(profile: &Path, width: u32, height: u32) -> Result<Capabilities> {
+fn capabilities(profile: &Path, (width, height): (u32, u32), flags: &[&str]) -> Result<Capabilities> {
     let named = std::env::var_os("CHROMIUM").map(PathBuf::from);
     let found = || BROWSERS.iter().map(PathBuf::from).find(|path| path.is_file());
     let binary = named.or_else(found).context("`cargo xtask setup` installs chromium")?;
-    let options = json!({
-        "binary": binary,
-        "args": [
-            "--headless=new",
-            // The sandbox does not start as root.
-            "--no-sandbox",
-            format!("--user-data-dir={}", profile.display()),
-            format!("--window-size={width},{height}"),
-            "--use-fake-device-for-media-stream",
-            "--use-fake-ui-for-media-stream",
-            // Tabs behind the one in front are viewers like it.
-            "--disable-background-timer-throttling",
-            "--disable-backgrounding-occluded-windows",
-            "--disable-renderer-backgrounding",
-        ],
-    });
+    let (profile, window) =
+        (format!("--user-data-dir={}", profile.display()), format!("--window-size={width},{height}"));
+    let usual = [
+        "--headless=new",
+        // The sandbox does not start as root.
+        "--no-sandbox",
+        &profile,
+        &window,
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        // Tabs behind the one in front are viewers like it.
+        "--disable-background-timer-throttling",
+        "--disable-backgrounding-occluded-windows",
+        "--disable-renderer-backgrounding",
+    ];
+    let args = [&usual, flags].concat();
+    let options = json!({ "binary": binary, "args": args });
     Ok(Capabilities::from_iter([("goog:chromeOptions".to_owned(), options)]))
 }

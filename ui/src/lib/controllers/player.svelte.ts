@@ -32,6 +32,8 @@ const LIVE_WITHIN_S = 8;
 /** Plays one session into one video element, and keeps at it until it is let go. */
 export class Player {
   transport = $state<Transport>('webrtc');
+  /** WebRTC goes over TCP. */
+  overTcp = $state(false);
   phase = $state<'connecting' | 'playing' | 'reconnecting'>('connecting');
   muted = $state(true);
   paused = $state(false);
@@ -121,6 +123,7 @@ export class Player {
     const [first] = this.readings;
     if (first && first !== reading) this.quality = quality(first, reading);
     this.delayMs = reading.delayMs;
+    this.overTcp = reading.overTcp ?? false;
     if ((reading.audioLevel ?? 0) > SPEECH_LEVEL) this.spokenAt = this.now();
     this.speaking = this.now() - this.spokenAt < SPEECH_HOLD_MS;
     this.behindS = this.behind();
@@ -209,6 +212,7 @@ export class Player {
     this.readings = [];
     this.quality = null;
     this.delayMs = null;
+    this.overTcp = false;
     this.stands = false;
     this.connectedAt = null;
     this.runs = false;

@@ -4,7 +4,7 @@ import type { SdpAnswer, Server } from './server';
 export type PeerFailure =
   /** The server did not take the offer; the error says why. */
   | { kind: 'refused'; error: unknown }
-  /** No packet came through: something on the way takes no UDP. */
+  /** No packet came through: something on the way takes neither UDP nor TCP to that port. */
   | { kind: 'unreachable' }
   /** It worked, and then it did not. */
   | { kind: 'lost' };

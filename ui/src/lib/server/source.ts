@@ -17,6 +17,8 @@ export interface Reading {
   delayMs: number | null;
   /** 0 to 1. */
   audioLevel: number | null;
+  /** WebRTC goes over TCP, as something on the way takes no UDP. */
+  overTcp?: boolean;
 }
 
 export interface SourceListener {

@@ -43,13 +43,13 @@ export class WhepSource implements Source {
       delayMs: null,
       audioLevel: null,
     };
-    let roundTripMs = 0;
-    (await this.resource.peer.getStats()).forEach((entry: Record<string, unknown>) => {
+    const stats = await this.resource.peer.getStats();
+    stats.forEach((entry: Record<string, unknown>) => {
       if (entry.type === 'inbound-rtp') addTrack(reading, entry);
-      const nominated = entry.type === 'candidate-pair' && entry.state === 'succeeded';
-      if (nominated) roundTripMs = number(entry.currentRoundTripTime) * 1000;
     });
-    if (reading.delayMs !== null) reading.delayMs += roundTripMs / 2;
+    const pair = pairInUse(stats);
+    if (reading.delayMs !== null) reading.delayMs += (number(pair?.currentRoundTripTime) * 1000) / 2;
+    reading.overTcp = stats.get(String(pair?.localCandidateId))?.protocol === 'tcp';
     return reading;
   }
 
@@ -64,6 +64,17 @@ function showAtOnce(receiver: RTCRtpReceiver): void {
   const it: { jitterBufferTarget?: number | null; playoutDelayHint?: number } = receiver;
   if ('jitterBufferTarget' in receiver) it.jitterBufferTarget = 0;
   else it.playoutDelayHint = 0;
+}
+
+/** The way that the packets take. Not every browser tells of the transport; the others mark the pair. */
+function pairInUse(stats: RTCStatsReport): Record<string, unknown> | undefined {
+  let pair: Record<string, unknown> | undefined;
+  let named: unknown;
+  stats.forEach((entry: Record<string, unknown>) => {
+    if (entry.type === 'transport') named = entry.selectedCandidatePairId ?? named;
+    if (entry.type === 'candidate-pair' && entry.state === 'succeeded' && (entry.selected || !pair)) pair = entry;
+  });
+  return stats.get(String(named)) ?? pair;
 }
 
 function addTrack(reading: Reading, entry: Record<string, unknown>): void {

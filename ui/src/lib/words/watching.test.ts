@@ -2,7 +2,13 @@ import { expect, test } from 'vitest';
 
 import type { Event } from '../protocol/types';
 import { recorded, trackState } from '../testing/watching';
-import { completeness, delay, deviceProblem, eventWords, qualityFigures, standingFor, viewers } from './watching';
+import { completeness, delay, deviceProblem, eventWords, qualityFigures, standingFor, transportName, viewers } from './watching';
+
+test('a transport is named, and TCP where WebRTC goes over it', () => {
+  expect([transportName('webrtc', false), transportName('webrtc', true), transportName('hls', false)]).toEqual([
+    'WebRTC', 'WebRTC over TCP', 'HLS',
+  ]);
+});
 
 test('figures are said as people read them', () => {
   expect([delay(43), delay(1_440), viewers(1), viewers(1_200)]).toEqual(['40 ms', '1.4 s', '1 viewer', '1,200 viewers']);

@@ -4,9 +4,10 @@ import type { ErrorBody, Event, Session, SessionStatus } from '../protocol/types
 import type { Transport } from '../server/source';
 import { bitsPerSecond, count, percent, perSecond, span } from './format';
 
-/** `WebRTC`, `HLS` */
-export function transportName(transport: Transport): string {
-  return transport === 'webrtc' ? 'WebRTC' : 'HLS';
+/** `WebRTC`, `WebRTC over TCP`, `HLS` */
+export function transportName(transport: Transport, overTcp: boolean): string {
+  if (transport === 'hls') return 'HLS';
+  return overTcp ? 'WebRTC over TCP' : 'WebRTC';
 }
 
 /** `40 ms`, `1.4 s`: how long the picture has been on its way from the server. */

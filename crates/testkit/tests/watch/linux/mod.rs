@@ -38,7 +38,11 @@ fn publish(server: &Server, room: &str, index: u8) -> Result<(Running, SessionId
 }
 
 fn browse(size: (u32, u32)) -> Result<Browser> {
-    Browser::start(&screenshots()?, size)
+    browse_with(size, &[])
+}
+
+fn browse_with(size: (u32, u32), flags: &[&str]) -> Result<Browser> {
+    Browser::start_with(&screenshots()?, size, flags)
 }
 
 fn page(server: &Server, path: &str) -> String {

@@ -4,7 +4,7 @@ use anyhow::Result;
 use rustix::process::Signal;
 use testkit::child::{PATIENCE, Server};
 
-use super::{DESKTOP, browse, page, publish, serve, until_fluent, until_moves};
+use super::{DESKTOP, browse, browse_with, page, publish, serve, until_fluent, until_moves};
 
 #[test]
 fn a_link_shows_the_live_picture_with_sound_by_webrtc() -> Result<()> {
@@ -17,11 +17,28 @@ fn a_link_shows_the_live_picture_with_sound_by_webrtc() -> Result<()> {
     assert_eq!(browser.attribute("tile", "data-transport")?.as_deref(), Some("webrtc"));
     assert_eq!(browser.attribute("tile", "data-session")?, Some(session.to_string()));
     until_fluent(&browser)?;
+    browser.until_is("tile", "data-over-tcp", "false")?;
     browser.screenshot("watch-webrtc")?;
 
     browser.click("sound-on")?;
     browser.until_is("tile", "data-speaking", "true")?;
     assert_eq!(browser.look("video", "found.muted")?, false);
+    Ok(())
+}
+
+#[test]
+fn a_browser_without_udp_plays_by_webrtc_over_tcp() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = serve(folder.path())?;
+    let (_publisher, _) = publish(&server, "studio", 1)?;
+    let browser = browse_with(DESKTOP, &["--webrtc-ip-handling-policy=disable_non_proxied_udp"])?;
+    browser.open(&page(&server, "/watch/studio"))?;
+    browser.until_is("tile", "data-phase", "playing")?;
+    assert_eq!(browser.attribute("tile", "data-transport")?.as_deref(), Some("webrtc"));
+    browser.until_is("tile", "data-over-tcp", "true")?;
+    until_fluent(&browser)?;
+    assert_eq!(browser.attribute("tile", "data-transport")?.as_deref(), Some("webrtc"));
+    browser.screenshot("watch-webrtc-over-tcp")?;
     Ok(())
 }
 
