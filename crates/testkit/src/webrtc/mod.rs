@@ -214,7 +214,8 @@ impl Peer {
     /// # Errors
     /// When the server refuses, or no connection comes about.
     pub async fn watch(endpoint: &Endpoint, target: &str) -> Result<Self> {
-        Box::pin(Self::open(endpoint, &format!("/whep/{target}"), Offer::new(true).await?)).await
+        let path = format!("/whep/{target}");
+        Box::pin(Self::open(endpoint, &path, true, Socket::udp().await?)).await
     }
 
     /// The same without UDP.
@@ -222,7 +223,8 @@ impl Peer {
     /// # Errors
     /// When the server refuses, or no connection comes about.
     pub async fn watch_over_tcp(endpoint: &Endpoint, target: &str) -> Result<Self> {
-        Box::pin(Self::open(endpoint, &format!("/whep/{target}"), Offer::over_tcp(true)?)).await
+        let path = format!("/whep/{target}");
+        Box::pin(Self::open(endpoint, &path, true, Socket::tcp()?)).await
     }
 
     /// A publisher to a room, connected.
@@ -230,7 +232,8 @@ impl Peer {
     /// # Errors
     /// When the server refuses, or no connection comes about.
     pub async fn publish(endpoint: &Endpoint, room: &str) -> Result<Self> {
-        Box::pin(Self::open(endpoint, &format!("/whip/{room}"), Offer::new(false).await?)).await
+        let path = format!("/whip/{room}");
+        Box::pin(Self::open(endpoint, &path, false, Socket::udp().await?)).await
     }
 
     /// The same without UDP.
@@ -238,7 +241,8 @@ impl Peer {
     /// # Errors
     /// When the server refuses, or no connection comes about.
     pub async fn publish_over_tcp(endpoint: &Endpoint, room: &str) -> Result<Self> {
-        Box::pin(Self::open(endpoint, &format!("/whip/{room}"), Offer::over_tcp(false)?)).await
+        let path = format!("/whip/{room}");
+        Box::pin(Self::open(endpoint, &path, false, Socket::tcp()?)).await
     }
 
     /// Its own address.
@@ -247,7 +251,8 @@ impl Peer {
         self.address
     }
 
-    async fn open(endpoint: &Endpoint, path: &str, offer: Offer) -> Result<Self> {
+    async fn open(endpoint: &Endpoint, path: &str, receives: bool, socket: Socket) -> Result<Self> {
+        let offer = Offer::over(socket, receives)?;
         let answer = endpoint.offer(path, &offer.text).await?;
         let mut peer = offer.accept(answer)?;
         peer.wait_for(|news| *news == News::Connected).await?;
