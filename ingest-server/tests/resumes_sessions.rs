@@ -180,6 +180,29 @@ async fn parameters_and_events_are_kept_with_the_track() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_has_just_ended_is_listed_as_completed() {
+    let server = TestServer::start(&[]).await;
+    for round in 0..20 {
+        let session = new_session();
+        let (mut publisher, _) = server.publish(&hello(session, Track::Audio)).await;
+        publisher.units(&units(Track::Audio, 15)).await;
+        publisher.finish(15, UnitRanges::new()).await;
+        publisher.leave().await;
+        // While it is stored so, and let go from memory.
+        for look in 0..20 {
+            let page: protocol::api::SessionList = server.get("/api/sessions?limit=1").await.json();
+            let newest = &page.sessions[0];
+            assert_eq!(
+                (newest.id, newest.status),
+                (session, SessionStatus::Completed),
+                "round {round}, look {look}"
+            );
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sessions_are_listed_newest_first_abandoned_in_time_and_deleted_on_request() {
     let server = TestServer::start(&["--abandon-after-s", "1"]).await;
     let mut sessions: Vec<_> = (0..3).map(|_| new_session()).collect();

@@ -397,10 +397,12 @@ impl Sessions {
     /// With the page comes the id behind which the next one starts, if this one is full.
     pub(crate) async fn list(&self, page: Page) -> Result<(Vec<Session>, Option<SessionId>), DatabaseError> {
         let (limit, status) = (page.limit, page.status);
+        // Before the database is asked: a session that is let go meanwhile would be shown as it was stored before.
+        let live = self.live().clone();
         let stored = self.database.sessions(page).await?;
         let is_full = stored.len() >= limit as usize;
         let next_before = stored.last().filter(|_| is_full).map(|stored| stored.info.id);
-        let views = stored.iter().map(|stored| match self.find(stored.info.id) {
+        let views = stored.iter().map(|stored| match live.get(&stored.info.id) {
             Some(session) => session.view(),
             None => view_stored(stored),
         });

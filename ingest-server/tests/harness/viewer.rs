@@ -58,13 +58,12 @@ impl TestServer {
         }
     }
 
-    /// Asks until the room counts so many viewers.
+    /// Asks until the room counts so many viewers. It may have yet to begin.
     pub async fn viewers_when(&self, room: &str, query: &str, wanted: u32) {
         soon(async {
             loop {
                 let answer = self.get(&format!("/api/rooms/{room}{query}")).await;
-                let room: Room = serde_json::from_slice(&answer.body).unwrap();
-                if room.viewers == wanted {
+                if answer.status == 200 && answer.json::<Room>().viewers == wanted {
                     return;
                 }
                 tokio::task::yield_now().await;

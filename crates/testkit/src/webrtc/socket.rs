@@ -111,6 +111,11 @@ impl Connection {
         if *there != transmit.destination {
             return Err(io::ErrorKind::AddrNotAvailable.into());
         }
+        // A check goes first on each connection, as from browsers: only it says whose connection it is.
+        let is_check = transmit.contents.first().is_some_and(|first| *first < 2);
+        if !(self.has_received || is_check) {
+            return Ok(());
+        }
         let mut frame = (transmit.contents.len() as u16).to_be_bytes().to_vec();
         frame.extend_from_slice(&transmit.contents);
         stream.write_all(&frame).await
