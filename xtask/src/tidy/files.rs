@@ -1,4 +1,4 @@
-//! The files that the rules look at: our own sources and manifests.
+//! The files that the rules look at: our own sources, manifests and documents.
 
 use std::fs;
 use std::path::Path;
@@ -27,6 +27,11 @@ impl File {
         self.path.ends_with(".rs")
     }
 
+    /// Neither a manifest nor a document.
+    pub(super) fn is_source(&self) -> bool {
+        ![".toml", ".md"].iter().any(|end| self.path.ends_with(end))
+    }
+
     /// True below a folder `tests`.
     pub(super) fn is_test(&self) -> bool {
         self.path.split('/').any(|part| part == "tests")
@@ -36,9 +41,9 @@ impl File {
 /// Folders whose content is made by tools or by running the programs.
 const NOT_OURS: &[&str] = &["target", "node_modules", "recordings", "artifacts", "dist", "gen", "corpus"];
 
-const EXTENSIONS: &[&str] = &["rs", "toml", "ts", "svelte", "kt", "swift"];
+const EXTENSIONS: &[&str] = &["rs", "toml", "ts", "svelte", "kt", "swift", "md"];
 
-/// Reads every source file and manifest below `root`.
+/// Reads every source file, manifest and document below `root`.
 pub(super) fn read_all(root: &Path) -> anyhow::Result<Vec<File>> {
     let mut files = Vec::new();
     walk(root, "", &mut files)?;

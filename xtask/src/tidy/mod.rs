@@ -1,10 +1,11 @@
 //! The house rules as code: what a reviewer would otherwise have to see every time.
 //!
-//! Each violation is one line, `path:line: rule: what to do`. The rules look at manifests and at source text whose
+//! Each violation is one line, `path:line: rule: what to do`. The rules look at manifests, documents, and source text whose
 //! comments and literals are blanked; they are meant to catch slips, not to withstand somebody who hides from them.
 
 mod files;
 mod layers;
+mod merges;
 mod names;
 mod sources;
 mod text;
@@ -39,6 +40,7 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
     let files = files::read_all(workspace.root())?;
     let mut violations = layers::check(workspace, &files);
     for file in &files {
+        violations.extend(merges::check(file));
         violations.extend(names::check(file));
         violations.extend(sources::check(file));
         violations.extend(web::check(file));

@@ -18,7 +18,7 @@ const LONGER: &[&str] = &[];
 
 pub(super) fn check(file: &File) -> Vec<Violation> {
     let mut violations = Vec::new();
-    if file.path.ends_with(".toml") {
+    if !file.is_source() {
         return violations;
     }
     let mut report = |line, rule, what_to_do| {
