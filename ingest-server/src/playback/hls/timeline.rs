@@ -4,8 +4,10 @@
 //! into the session, whatever has arrived of what comes before it. So the numbers need no bookkeeping, are the same after a restart, and do
 //! not move when a gap fills: the segments of a gap are there from the start, marked as missing.
 //!
-//! A video segment begins with the first IDR picture of its stretch and goes on to the next segment's. Publishers make
-//! an IDR picture every 2 s, so there is one in each stretch.
+//! A video segment begins with the first IDR picture of its stretch and goes on to the next segment's. Publishers of this
+//! project make an IDR picture every 2 s, so there is one in each stretch. Other encoders make fewer: a stretch without one has its
+//! segment from the part on that reaches its end, which then does not begin with an IDR picture. So no segment lasts longer than two
+//! stretches, and what is missing is the only thing marked as such.
 
 use std::ops::Range;
 
@@ -15,9 +17,11 @@ use crate::database::PartRow;
 
 /// The stretch of time that a segment's number stands for, in 1/90000 s. Longer than the distance of two IDR pictures.
 pub(crate) const CELL_90K: u64 = 4 * 90_000;
-/// No segment lasts longer, in 1/90000 s: one that would goes on in another, which then does not begin with an IDR
-/// picture.
+/// No segment lasts longer, in 1/90000 s: it begins in its stretch, and the next one in the next.
 pub(crate) const LONGEST_90K: u64 = 2 * CELL_90K;
+/// How far from the end of a stretch a part may end and yet reach it, in 1/90000 s: two pictures at 15 fps, as the next may come a
+/// little late.
+const REACH_90K: u64 = 12_000;
 
 /// One segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -178,12 +182,14 @@ impl Timeline {
             self.segments.push(Segment { number: cell, start_90k, parts: at..at + 1, params_from });
             return;
         };
-        let may_begin = self.track == Track::Audio
-            || part.key
-            || end_90k(part).saturating_sub(current.start_90k) > LONGEST_90K;
-        // New codec parameters need a new segment, also within a stretch: its number then runs ahead of the time.
-        let must_begin = params_from != current.params_from;
-        if !(must_begin || may_begin && cell > current.number) {
+        let may_begin_here = self.track == Track::Audio || part.key;
+        let reaches = |time_90k: u64| end_90k(part) + REACH_90K >= time_90k;
+        let is_next = cell > current.number && (may_begin_here || reaches((cell + 1) * CELL_90K));
+        // New codec parameters need a new segment, also within a stretch: its number then runs ahead of the time. Segments are
+        // longer until the time has caught up.
+        let is_long = reaches(current.start_90k + LONGEST_90K)
+            || may_begin_here && start_90k >= current.start_90k + LONGEST_90K - CELL_90K / 2;
+        if !(is_next || is_long || params_from != current.params_from) {
             current.parts.end = at + 1;
             return;
         }
@@ -306,12 +312,18 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_publisher_with_few_idr_pictures_gets_segments_all_the_same() {
-        let timeline = timeline(parts(0..75, 1_000, 0));
-        assert!(timeline.segments().len() >= 4);
-        for segment in timeline.segments() {
-            assert!(timeline.duration_90k(segment) <= LONGEST_90K, "{segment:?}");
-        }
+    fn a_stretch_without_an_idr_picture_has_its_segment_at_its_end() {
+        // An IDR picture every 6 s: none from 8 to 12 s.
+        let timeline = timeline(parts(0..40, 15, 0));
+        assert_eq!(
+            shape(&timeline),
+            [
+                (0, 0, 6_000, Some(0)),
+                (1, 6_000, 5_600, Some(15 * 12)),
+                (2, 11_600, 400, Some(29 * 12)),
+                (3, 12_000, 4_000, Some(30 * 12)),
+            ]
+        );
     }
 
     #[test]
@@ -320,7 +332,19 @@ pub(super) mod tests {
         timeline.extend(vec![0, 60, 120], parts(0..30, 5, 0));
         let shape: Vec<_> =
             timeline.segments().iter().map(|s| (s.number, s.start_90k / 90, s.params_from)).collect();
-        assert_eq!(shape, [(0, 0, 0), (1, 2_000, 60), (2, 4_000, 120)]);
+        assert_eq!(shape, [(0, 0, 0), (1, 2_000, 60), (2, 4_000, 120), (3, 10_000, 120)]);
+    }
+
+    #[test]
+    fn numbers_that_ran_ahead_of_the_time_make_no_segment_too_long_and_wait_for_it() {
+        let mut timeline = Timeline::new(Track::Video);
+        // A browser's picture that grows: other parameters with the first four IDR pictures, two a second.
+        timeline.extend(vec![0, 24, 48, 72], parts(0..150, 2, 0));
+        let shape: Vec<_> =
+            shape(&timeline).into_iter().map(|(number, start, length, _)| (number, start, length)).collect();
+        assert_eq!(shape[..4], [(0, 0, 800), (1, 800, 800), (2, 1_600, 800), (3, 2_400, 6_400)]);
+        assert!(shape.iter().all(|(.., length)| *length <= LONGEST_90K / 90), "{shape:?}");
+        assert_eq!(shape.last().map(|(number, start, _)| (*number, *start)), Some((14, 56_000)), "{shape:?}");
     }
 
     proptest! {
@@ -328,7 +352,7 @@ pub(super) mod tests {
         fn whatever_arrives_in_whatever_order_makes_the_same_segments(
             order in Just((0_u64..80).collect::<Vec<_>>()).prop_shuffle(),
             kept in prop::collection::vec(any::<bool>(), 80),
-            group in 1_u64..12,
+            group in 1_u64..60,
             shift_90k in 0_u64..400_000,
         ) {
             let all = parts(0..80, group, shift_90k);
@@ -349,6 +373,16 @@ pub(super) mod tests {
             prop_assert_eq!(held, expected, "each part is in one segment");
             for pair in at_once.segments().windows(2) {
                 prop_assert!(pair[0].start_90k <= pair[1].start_90k);
+            }
+        }
+
+        #[test]
+        fn without_a_gap_no_segment_is_one_and_none_is_too_long(group in 1_u64..100, shift_90k in 0_u64..CELL_90K) {
+            let timeline = timeline(parts(0..100, group, shift_90k));
+            let segments = timeline.segments();
+            prop_assert!(segments.iter().all(|segment| !segment.is_gap()), "{:?}", shape(&timeline));
+            for segment in segments {
+                prop_assert!((1..=LONGEST_90K).contains(&timeline.duration_90k(segment)), "{:?}", shape(&timeline));
             }
         }
     }
