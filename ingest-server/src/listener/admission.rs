@@ -1,7 +1,7 @@
 //! How often one peer may connect. Pure.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 /// Peers that are told apart. Beyond them, newcomers share one allowance.
@@ -11,17 +11,18 @@ const BURST_S: u32 = 10;
 
 /// An allowance a peer that fills up with time.
 #[derive(Debug)]
-pub(super) struct ConnectionRates {
+pub(crate) struct ConnectionRates {
     per_second: u32,
-    peers: HashMap<Peer, Allowance>,
+    /// By household; none for all that came when there were too many to tell apart.
+    peers: HashMap<Option<IpAddr>, Allowance>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Peer {
-    V4(u32),
-    /// The upper 64 bits: one household has all of the lower ones.
-    V6(u64),
-    Others,
+/// What one household shares: an address, or the upper half of it in IPv6.
+pub(crate) fn household(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+        address => address,
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -32,12 +33,12 @@ struct Allowance {
 
 impl ConnectionRates {
     /// At most so many a second; 0 for any number.
-    pub(super) fn new(per_second: u32) -> Self {
+    pub(crate) fn new(per_second: u32) -> Self {
         Self { per_second, peers: HashMap::new() }
     }
 
     /// Whether this peer may connect now; if so, it has.
-    pub(super) fn allow(&mut self, now: Duration, peer: IpAddr) -> bool {
+    pub(crate) fn allow(&mut self, now: Duration, peer: IpAddr) -> bool {
         if self.per_second == 0 {
             return true;
         }
@@ -46,15 +47,12 @@ impl ConnectionRates {
         let filled = |allowance: &Allowance| {
             (allowance.connections + rate * now.saturating_sub(allowance.at).as_secs_f64()).min(full)
         };
-        let mut peer = match peer.to_canonical() {
-            IpAddr::V4(address) => Peer::V4(address.to_bits()),
-            IpAddr::V6(address) => Peer::V6((address.to_bits() >> 64) as u64),
-        };
+        let mut peer = Some(household(peer));
         if self.peers.len() >= MAX_PEERS && !self.peers.contains_key(&peer) {
             // A full allowance is what a peer has that was never seen.
             self.peers.retain(|_, allowance| filled(allowance) < full);
             if self.peers.len() >= MAX_PEERS {
-                peer = Peer::Others;
+                peer = None;
             }
         }
         let allowance = self.peers.entry(peer).or_insert(Allowance { connections: full, at: now });

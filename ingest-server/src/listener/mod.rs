@@ -25,8 +25,7 @@ use crate::http::App;
 use crate::stop::Stop;
 use crate::webrtc::{TcpPort, begins_frame};
 
-use admission::ConnectionRates;
-
+pub(crate) use admission::{ConnectionRates, household};
 pub use tls::TlsError;
 pub(crate) use tls::acceptor;
 pub(crate) use write_limit::WriteLimit;

@@ -43,6 +43,7 @@ use uuid::Uuid;
 
 use crate::access::Grant;
 use crate::ingest::feed::IngestContext;
+use crate::listener::ConnectionRates;
 use crate::log;
 use crate::sessions::LiveSession;
 use crate::stop::Stop;
@@ -125,7 +126,8 @@ impl WebRtc {
         let capacity = CONNECTIONS_PER_PEER * config.connections;
         let tcp = TcpPort::new(Arc::clone(&port), capacity, patience, stop.clone());
         let shares_port = config.port.is_none_or(|port| port == http.port());
-        let tcp_port = if shares_port { Some(http.port()) } else { listen_for(&tcp, address).await };
+        let tcp_port =
+            if shares_port { Some(http.port()) } else { listen_for(&tcp, address, &context).await };
         let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
         let of_machine = interfaces.iter().map(if_addrs::Interface::ip);
         let candidates = address::candidates(port.address(), tcp_port, of_machine, &config.public_addresses);
@@ -233,12 +235,13 @@ impl WebRtc {
 
 /// Opens a TCP port for ICE alone; gives its number. Where another program has it, such as a proxy before this server, WebRTC goes
 /// by UDP.
-async fn listen_for(tcp: &Arc<TcpPort>, address: SocketAddr) -> Option<u16> {
+async fn listen_for(tcp: &Arc<TcpPort>, address: SocketAddr, context: &IngestContext) -> Option<u16> {
     let opened =
         TcpListener::bind(address).await.and_then(|socket| Ok((socket.local_addr()?.port(), socket)));
     match opened {
         Ok((number, socket)) => {
-            tokio::spawn(Arc::clone(tcp).listen(socket));
+            let rates = ConnectionRates::new(context.bounds.connection_rate);
+            tokio::spawn(Arc::clone(tcp).listen(socket, rates, context.clock));
             Some(number)
         }
         Err(error) => {

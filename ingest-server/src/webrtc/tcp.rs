@@ -23,6 +23,8 @@ use super::peer::Patience;
 use super::port::{Arrival, Datagram, Port, canonical};
 use super::stream::Stream;
 use super::tcp_slots::{TcpSlot, TcpSlots};
+use crate::clock::Clock;
+use crate::listener::ConnectionRates;
 use crate::stop::Stop;
 
 /// What the system holds of what goes out on one connection: some hundred milliseconds of pictures. More would only make a
@@ -49,8 +51,13 @@ impl TcpPort {
         Arc::new(Self { port, slots: TcpSlots::new(capacity), patience, stop })
     }
 
-    /// Takes connections until the server stops.
-    pub(super) async fn listen(self: Arc<Self>, socket: TcpListener) {
+    /// Takes connections at a port of its own until the server stops. Who connects too often is dropped.
+    pub(super) async fn listen(
+        self: Arc<Self>,
+        socket: TcpListener,
+        mut rates: ConnectionRates,
+        clock: Clock,
+    ) {
         let mut stop = self.stop.clone();
         loop {
             let accepted = tokio::select! {
@@ -58,7 +65,8 @@ impl TcpPort {
                 () = stop.wait() => return,
             };
             match accepted {
-                Ok((stream, peer)) => self.take(stream, peer),
+                Ok((stream, peer)) if rates.allow(clock.now(), peer.ip()) => self.take(stream, peer),
+                Ok(_) => {}
                 Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
             }
         }

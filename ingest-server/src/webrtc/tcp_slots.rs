@@ -1,10 +1,12 @@
 //! How many ICE connections there may be over TCP, of all peers and from one address.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::listener::household;
 
 /// Connections from one address: a classroom behind it, whose browsers try a few of the server's addresses each.
 const MAX_OF_ADDRESS: usize = 256;
@@ -66,16 +68,10 @@ impl Drop for TcpSlot {
     }
 }
 
-/// What one household shares: an address, or the upper half of it in IPv6.
-fn household(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
-        address => address,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
 
     fn address(text: &str) -> IpAddr {
