@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use str0m::net::{Protocol, Receive};
-use str0m::{Event, Input, Output, Rtc};
+use str0m::{Event, Input, Output, Rtc, RtcError};
 
 use super::batch::{Batch, Path};
 use super::port::{Datagram, Place};
@@ -25,6 +25,8 @@ pub(super) enum PeerEnd {
     NeverConnected,
     /// It was connected, and then silent for too long.
     Silent,
+    /// It and the server found no encryption that both take.
+    NotEncrypted,
     /// What it sent made no sense, or its key is not the one in its offer.
     Broken,
 }
@@ -36,6 +38,10 @@ impl PeerEnd {
             Self::Left => "the peer left",
             Self::NeverConnected => "no connection came about",
             Self::Silent => "the peer is gone",
+            Self::NotEncrypted => {
+                "DTLS failed; a peer needs an ECDSA certificate on the curve P-256 or P-384, \
+                 which GStreamer has from 1.28 on and FFmpeg from 9 on"
+            }
             Self::Broken => "the connection broke",
         }
     }
@@ -126,8 +132,8 @@ impl Peer {
         let Ok(packet) = Receive::new(*protocol, *source, *destination, bytes) else { return };
         let input = Input::Receive(*at, packet);
         if self.rtc.accepts(&input) {
-            if self.rtc.handle_input(input).is_err() {
-                self.end.get_or_insert(PeerEnd::Broken);
+            if let Err(error) = self.rtc.handle_input(input) {
+                self.fail(&error);
             }
             self.settle(*at);
         }
@@ -162,9 +168,17 @@ impl Peer {
     }
 
     fn handle_time(&mut self, now: Instant) {
-        if self.rtc.handle_input(Input::Timeout(now)).is_err() {
-            self.end.get_or_insert(PeerEnd::Broken);
+        if let Err(error) = self.rtc.handle_input(Input::Timeout(now)) {
+            self.fail(&error);
         }
+    }
+
+    fn fail(&mut self, error: &RtcError) {
+        let end = match error {
+            RtcError::Dtls(_) if !self.is_connected => PeerEnd::NotEncrypted,
+            _ => PeerEnd::Broken,
+        };
+        self.end.get_or_insert(end);
     }
 
     /// Takes everything out of the connection that it has to say after a change.
@@ -189,8 +203,8 @@ impl Peer {
                     self.wakes = at;
                     return;
                 }
-                Err(_) => {
-                    self.end.get_or_insert(PeerEnd::Broken);
+                Err(error) => {
+                    self.fail(&error);
                     return;
                 }
             }
