@@ -62,8 +62,9 @@ pub(crate) struct Cursor {
 
 /// The newest units. Capacity: [`RING_UNITS`], [`RING_BYTES`] and what the constants above say; the oldest go first.
 ///
-/// Invariant of a ring of pictures: it starts with an IDR picture, and each picture but an IDR follows the one before
-/// it. So a reader may start at any IDR, and go on from any place.
+/// Invariant of a ring of pictures: each picture but an IDR, and but the first one that is held, follows the one before
+/// it. So a reader may start at any IDR, and go on from any place. The first one is an IDR, too, unless its group is larger than
+/// the ring: then those who keep up see all of it, and nobody can join before the next IDR.
 #[derive(Debug)]
 pub(crate) struct Ring {
     track: Track,
@@ -144,17 +145,15 @@ impl Ring {
         }
     }
 
-    /// Drops the first unit, and what needs it: up to the next IDR picture.
+    /// Drops the first unit, and of an earlier group than the newest also what needs it: up to the next IDR picture.
     fn drop_group(&mut self) {
-        self.keys.pop_front();
-        let end = match self.track {
-            Track::Video => self.keys.front().copied().unwrap_or(self.next_place()),
-            Track::Audio => self.first_place + 1,
-        };
+        let end =
+            self.keys.iter().copied().find(|key| *key > self.first_place).unwrap_or(self.first_place + 1);
         while self.first_place < end
             && let Some(held) = self.units.pop_front()
         {
             self.bytes -= held.live.unit.payload.len();
+            self.keys.pop_front_if(|key| *key == self.first_place);
             self.first_place += 1;
         }
     }
@@ -244,17 +243,24 @@ mod tests {
     }
 
     #[test]
-    fn a_group_that_is_too_large_is_given_up_and_the_next_one_is_joined() {
+    fn of_a_group_that_is_too_large_everything_reaches_who_keeps_up_and_nobody_joins() {
         let mut ring = Ring::new(Track::Video);
         ring.push(live(0, true, 10));
-        for number in 1..=5 {
-            ring.push(live(number, false, RING_BYTES / 4));
+        let mut follows = Cursor::default();
+        assert_eq!(read_all(&ring, &mut follows), [(0, false)]);
+        for number in 1..=9 {
+            assert!(ring.push(live(number, false, RING_BYTES / 4)));
+            assert_eq!(read_all(&ring, &mut follows), [(number, false)]);
         }
+        assert!(ring.bytes <= RING_BYTES);
         assert!(!ring.can_be_joined());
-        assert_eq!(ring.bytes, 0);
-        assert!(!ring.push(live(6, false, 10)));
-        assert!(ring.push(live(7, true, 10)));
-        assert!(ring.can_be_joined());
+        let (mut late, mut new) = (Cursor { place: 3, follows: Some(3) }, Cursor::default());
+        assert_eq!(read_all(&ring, &mut late), []);
+        assert_eq!(read_all(&ring, &mut new), []);
+        assert!(ring.push(live(10, true, 10)));
+        assert_eq!(read_all(&ring, &mut late), [(10, true)]);
+        assert_eq!(read_all(&ring, &mut new), [(10, false)]);
+        assert_eq!(read_all(&ring, &mut follows), [(10, false)]);
     }
 
     #[test]
