@@ -19,6 +19,9 @@ use crate::database::PartRow;
 pub(crate) const CELL_90K: u64 = 4 * 90_000;
 /// No segment lasts longer, in 1/90000 s: it begins in its stretch, and the next one in the next.
 pub(crate) const LONGEST_90K: u64 = 2 * CELL_90K;
+/// What begins later is not listed, in 1/90000 s since the session's start: a week. Each stretch before it costs memory and a line of the
+/// playlist, whether or not anything was sent in it, and a publisher may give its units any time.
+const LAST_90K: u64 = 7 * 24 * 3_600 * 90_000;
 /// How far from the end of a stretch a part may end and yet reach it, in 1/90000 s: two pictures at 15 fps, as the next may come a
 /// little late.
 const REACH_90K: u64 = 12_000;
@@ -96,6 +99,9 @@ impl Timeline {
         self.params_from = params_from;
         for row in rows.into_iter().filter(|row| row.unit_count > 0) {
             self.known.insert_range(UnitRange::new(row.first_unit, row.next_unit() - 1));
+            if row.pts_90k >= LAST_90K {
+                continue;
+            }
             match self.parts.binary_search_by_key(&row.first_unit, |part| part.first_unit) {
                 Ok(at) if self.parts[at] == row => {}
                 Ok(at) => {
@@ -216,6 +222,7 @@ pub(super) const fn end_90k(part: &PartRow) -> u64 {
 pub(super) mod tests {
     use proptest::prelude::*;
     use protocol::SessionId;
+    use protocol::limits::MAX_PTS_90K;
 
     use super::*;
     use crate::store::SegmentKey;
@@ -333,6 +340,18 @@ pub(super) mod tests {
         let shape: Vec<_> =
             timeline.segments().iter().map(|s| (s.number, s.start_90k / 90, s.params_from)).collect();
         assert_eq!(shape, [(0, 0, 0), (1, 2_000, 60), (2, 4_000, 120), (3, 10_000, 120)]);
+    }
+
+    #[test]
+    fn times_far_in_the_future_cost_nothing() {
+        let far = part(Track::Video, 12, 12, MAX_PTS_90K - 1, true);
+        let timeline = timeline(vec![part(Track::Video, 0, 12, 0, true), far]);
+        assert_eq!(shape(&timeline), [(0, 0, 400, Some(0))]);
+        assert_eq!(
+            timeline.unknown(&UnitRanges::from_iter([UnitRange::new(0, 23)])),
+            [],
+            "it is not looked for again"
+        );
     }
 
     #[test]
