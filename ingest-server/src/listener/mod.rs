@@ -59,20 +59,26 @@ pub(crate) struct Listener {
     pub(crate) stop: Stop,
 }
 
+/// The next connection; none when the server stops.
+pub(crate) async fn accept(socket: &TcpListener, stop: &mut Stop) -> Option<(TcpStream, SocketAddr)> {
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            () = stop.wait() => return None,
+        };
+        match accepted {
+            Ok(connection) => return Some(connection),
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}
+
 impl Listener {
     /// Takes connections until the server stops.
     pub(crate) async fn run(mut self) {
         let refusals = Arc::new(Semaphore::new(REFUSALS));
         let mut rates = ConnectionRates::new(self.bounds.connection_rate);
-        loop {
-            let accepted = tokio::select! {
-                accepted = self.socket.accept() => accepted,
-                () = self.stop.wait() => return,
-            };
-            let Ok((stream, peer)) = accepted else {
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            };
+        while let Some((stream, peer)) = accept(&self.socket, &mut self.stop).await {
             let (slot, refusal) = self.admit(&mut rates, &refusals, peer);
             let Some(slot) = slot else { continue };
             let slot = ConnectionSlot { _permit: Arc::new(slot) };

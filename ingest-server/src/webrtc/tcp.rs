@@ -24,7 +24,7 @@ use super::port::{Arrival, Datagram, Port, canonical};
 use super::stream::Stream;
 use super::tcp_slots::{TcpSlot, TcpSlots};
 use crate::clock::Clock;
-use crate::listener::ConnectionRates;
+use crate::listener::{ConnectionRates, accept};
 use crate::stop::Stop;
 
 /// What the system holds of what goes out on one connection: some hundred milliseconds of pictures. More would only make a
@@ -33,8 +33,6 @@ const SEND_BUFFER_BYTES: usize = 128 * 1024;
 /// How long a connection that the server has closed is still read, so that what was sent last arrives: whoever closes with something
 /// unread resets.
 const LINGER: Duration = Duration::from_secs(1);
-/// How long the loop rests when the system gives no connection, such as for lack of file handles.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The TCP port of WebRTC.
 #[derive(Debug)]
@@ -59,15 +57,9 @@ impl TcpPort {
         clock: Clock,
     ) {
         let mut stop = self.stop.clone();
-        loop {
-            let accepted = tokio::select! {
-                accepted = socket.accept() => accepted,
-                () = stop.wait() => return,
-            };
-            match accepted {
-                Ok((stream, peer)) if rates.allow(clock.now(), peer.ip()) => self.take(stream, peer),
-                Ok(_) => {}
-                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        while let Some((stream, peer)) = accept(&socket, &mut stop).await {
+            if rates.allow(clock.now(), peer.ip()) {
+                self.take(stream, peer);
             }
         }
     }
