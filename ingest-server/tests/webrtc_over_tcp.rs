@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use harness::encoded::audio;
-use harness::webrtc::{endpoint, publish, receives};
+use harness::webrtc::{endpoint, follows, publish, receives};
 use harness::{TestServer, large_units, new_session, soon, units, units_of};
 use protocol::Track;
 use protocol::api::{SessionList, SessionStatus};
@@ -59,14 +59,7 @@ async fn a_viewer_without_udp_receives_every_unit_at_the_port_of_http_or_at_one_
         assert_eq!(candidates.len(), 1, "{candidates:?}");
         assert_eq!(candidates[0].1 == http_port, args.is_empty(), "{candidates:?}");
         receives(&mut viewer, Track::Video, &pictures[..30]).await;
-        for ten in pictures[30..].chunks(10) {
-            video.units(ten).await;
-            receives(&mut viewer, Track::Video, ten).await;
-        }
-        for packet in &sound {
-            audio.units(std::slice::from_ref(packet)).await;
-            receives(&mut viewer, Track::Audio, std::slice::from_ref(packet)).await;
-        }
+        follows(&mut viewer, (&mut video, &pictures[30..]), (&mut audio, &sound)).await;
         assert_eq!(viewer.delete(&endpoint(&server)).await.unwrap(), 200);
         while soon(viewer.next()).await.unwrap() != News::Closed {}
         server.stop().await;

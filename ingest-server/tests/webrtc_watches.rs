@@ -3,7 +3,7 @@
 
 mod harness;
 
-use harness::webrtc::{endpoint, publish, receives};
+use harness::webrtc::{endpoint, follows, publish, receives};
 use harness::{TestServer, new_session, soon, units};
 use protocol::control::ServerMessage;
 use protocol::{Track, UnitRanges};
@@ -25,15 +25,7 @@ async fn a_viewer_receives_every_unit_byte_for_byte_from_the_key_picture_before_
         let received = receives(viewer, Track::Video, &pictures[..30]).await;
         assert_eq!(received[0].playout_delay_max, Some(std::time::Duration::ZERO));
     }
-    for ten in pictures[30..].chunks(10) {
-        video.units(ten).await;
-        receives(&mut viewer, Track::Video, ten).await;
-    }
-    // Sound begins with the newest packet; so each one is awaited before the next is sent.
-    for packet in &sound {
-        audio.units(std::slice::from_ref(packet)).await;
-        receives(&mut viewer, Track::Audio, std::slice::from_ref(packet)).await;
-    }
+    follows(&mut viewer, (&mut video, &pictures[30..]), (&mut audio, &sound)).await;
     server.stop().await;
 }
 

@@ -42,6 +42,23 @@ pub async fn receives(viewer: &mut Peer, track: Track, expected: &[Unit]) -> Vec
     all
 }
 
+/// Publishes units of both tracks, while a viewer is there that receives each of them.
+pub async fn follows(
+    viewer: &mut Peer,
+    (video, pictures): (&mut Publisher<TcpStream>, &[Unit]),
+    (audio, sound): (&mut Publisher<TcpStream>, &[Unit]),
+) {
+    for ten in pictures.chunks(10) {
+        video.units(ten).await;
+        receives(viewer, Track::Video, ten).await;
+    }
+    // Sound begins with the newest packet; so each one is awaited before the next is sent.
+    for packet in sound.chunks(1) {
+        audio.units(packet).await;
+        receives(viewer, Track::Audio, packet).await;
+    }
+}
+
 /// Both tracks of a session, open.
 pub async fn publish(server: &TestServer, session: SessionId) -> [Publisher<TcpStream>; 2] {
     let (video, _) = server.publish(&hello(session, Track::Video)).await;
