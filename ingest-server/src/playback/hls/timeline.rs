@@ -17,7 +17,8 @@ use crate::database::PartRow;
 
 /// The stretch of time that a segment's number stands for, in 1/90000 s. Longer than the distance of two IDR pictures.
 pub(crate) const CELL_90K: u64 = 4 * 90_000;
-/// No segment lasts longer, in 1/90000 s: it begins in its stretch, and the next one in the next.
+/// No segment lasts longer, in 1/90000 s: it begins in its stretch, and the next one in the next. The exception is one whose number
+/// runs ahead of the time and behind which time is missing: there are no numbers to mark that with.
 pub(crate) const LONGEST_90K: u64 = 2 * CELL_90K;
 /// What begins later is not listed, in 1/90000 s since the session's start: a week. Each stretch before it costs memory and a line of the
 /// playlist, whether or not anything was sent in it, and a publisher may give its units any time.
