@@ -153,14 +153,7 @@ impl Window {
     /// # Errors
     /// When the window is gone, or the file cannot be written.
     pub fn screenshot(&self, name: &str) -> Result<()> {
-        // A frame is on the display some time after the page has painted it, and nothing tells when.
-        let settled = "const done = arguments[arguments.length - 1];
-            const ends = document.getAnimations()
-                .filter((animation) => Number.isFinite(animation.effect?.getComputedTiming().endTime))
-                .map((animation) => animation.finished.catch(() => {}));
-            const painted = () => setTimeout(() => done(true), 100);
-            Promise.all(ends).then(() => requestAnimationFrame(() => requestAnimationFrame(painted)));";
-        self.runtime.block_on(self.client.execute_async(settled, Vec::new()))?;
+        self.until_on_display()?;
         let path = screenshots()?.join(format!("{name}.png"));
         self.display.picture(None)?.save(&path)?;
         println!("{}", path.display());
@@ -278,11 +271,17 @@ impl Window {
         self.until(&what, |window| Ok(window.shows(testid)? == shown))
     }
 
-    /// Waits until the preview shows another picture than now, which is not all of one colour.
+    /// Waits until the preview shows the camera's pictures and another one than at first, which is not all of one
+    /// colour.
     ///
     /// # Errors
     /// As [`Window::until`].
     pub fn until_preview_moves(&self) -> Result<()> {
+        // What stands there while the camera opens is no picture, and its coming no movement.
+        self.until("the preview to have a picture", |window| {
+            Ok(window.look("preview", "getComputedStyle(found).visibility")? == "visible")
+        })?;
+        self.until_on_display()?;
         let before = self.preview()?;
         self.until("the preview to move", |window| {
             let now = window.preview()?;
@@ -320,6 +319,19 @@ impl Window {
         self.until_shown(testid, true)?;
         let selector = format!("[data-testid={}]", json!(testid));
         Ok(self.runtime.block_on(self.client.find(Locator::Css(&selector)))?)
+    }
+
+    /// Waits until what the page shows now is on the display, at the end of its animations.
+    fn until_on_display(&self) -> Result<()> {
+        // A frame is on the display some time after the page has painted it, and nothing tells when.
+        let settled = "const done = arguments[arguments.length - 1];
+            const ends = document.getAnimations()
+                .filter((animation) => Number.isFinite(animation.effect?.getComputedTiming().endTime))
+                .map((animation) => animation.finished.catch(() => {}));
+            const painted = () => setTimeout(() => done(true), 100);
+            Promise.all(ends).then(() => requestAnimationFrame(() => requestAnimationFrame(painted)));";
+        self.runtime.block_on(self.client.execute_async(settled, Vec::new()))?;
+        Ok(())
     }
 
     fn labelled(&self, label: &str) -> Result<Element> {
