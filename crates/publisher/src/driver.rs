@@ -76,9 +76,12 @@ pub(crate) async fn drive(shared: Arc<SharedTrack>, endpoint: Endpoint, mut outl
     loop {
         // Messages come first: when the server's limits forbid one, a command follows.
         if socket.is_writable()
-            && let Some(frame) = shared.with(TrackMachine::poll_frame)
+            && let Some((frame, ping)) = shared.with(|machine, now| {
+                let frame = machine.poll_frame(now)?;
+                Some((frame, machine.poll_ping(now)))
+            })
         {
-            socket.write(frame);
+            socket.write(frame, ping);
         }
         while let Some(command) = shared.with(|machine, _| machine.poll_command()) {
             match command {

@@ -1,5 +1,6 @@
 //! A WebSocket as the driver sees it: one thing that happens after another.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -43,9 +44,9 @@ pub(crate) enum Socket {
 
 pub(crate) struct Open {
     web_socket: WebSocket,
-    /// A message that the socket has not taken yet.
-    message: Option<tungstenite::Message>,
-    /// Whether bytes of a message may wait in the socket's buffer.
+    /// Messages that the socket has not taken yet.
+    messages: VecDeque<tungstenite::Message>,
+    /// Whether bytes of messages may wait in the socket's buffer.
     flushing: bool,
 }
 
@@ -54,25 +55,26 @@ impl Socket {
         Self::Opening(Box::pin(open(endpoint)))
     }
 
-    /// Whether a message can be given to [`Socket::write`]. At most one is under way.
+    /// Whether a frame can be given to [`Socket::write`]. At most one is under way.
     pub(crate) fn is_writable(&self) -> bool {
-        matches!(self, Self::Open(open) if open.message.is_none() && !open.flushing)
+        matches!(self, Self::Open(open) if open.messages.is_empty() && !open.flushing)
     }
 
-    pub(crate) fn write(&mut self, frame: Frame) {
+    /// Writes a frame and the ping behind it, in one packet if they fit: each packet costs both sides as much as the
+    /// packing of a picture.
+    pub(crate) fn write(&mut self, frame: Frame, ping: Option<u32>) {
         if let Self::Open(open) = self {
-            open.message = Some(match frame {
+            open.messages.push_back(match frame {
                 Frame::Whole(Message::Text(text)) => tungstenite::Message::text(text),
                 Frame::Whole(Message::Binary(bytes)) => tungstenite::Message::Binary(bytes),
-                Frame::Whole(Message::Ping(number)) => {
-                    tungstenite::Message::Ping(Bytes::copy_from_slice(&number.to_be_bytes()))
-                }
+                Frame::Whole(Message::Ping(number)) => ping_message(number),
                 Frame::Piece { bytes, is_first, is_last } => {
                     let code = if is_first { OpData::Binary } else { OpData::Continue };
                     let frame = frame::Frame::message(bytes, OpCode::Data(code), is_last);
                     tungstenite::Message::Frame(frame)
                 }
             });
+            open.messages.extend(ping.map(ping_message));
         }
     }
 
@@ -87,7 +89,8 @@ impl Socket {
             Self::Absent => Poll::Pending,
             Self::Opening(opening) => match ready!(opening.as_mut().poll(cx)) {
                 Ok(web_socket) => {
-                    *self = Self::Open(Box::new(Open { web_socket, message: None, flushing: false }));
+                    *self =
+                        Self::Open(Box::new(Open { web_socket, messages: VecDeque::new(), flushing: false }));
                     Poll::Ready(Some(SocketEvent::Opened))
                 }
                 Err(failure) => {
@@ -110,7 +113,7 @@ impl Socket {
     pub(crate) fn leave(&mut self) -> impl Future<Output = ()> + Send + use<> {
         let left = match std::mem::replace(self, Self::Absent) {
             // In the middle of a message there is no way to say anything else.
-            Self::Open(open) if open.message.is_none() && !open.flushing => Some(open),
+            Self::Open(open) if open.messages.is_empty() && !open.flushing => Some(open),
             _ => None,
         };
         async move {
@@ -153,12 +156,12 @@ impl Open {
         Poll::Ready(Some(event))
     }
 
-    /// Ready with true when a message has just been written whole, with false when there is none.
+    /// Ready with true when messages have just been written whole, with false when there are none.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Error>> {
         let mut web_socket = Pin::new(&mut self.web_socket);
-        if self.message.is_some() {
+        while !self.messages.is_empty() {
             ready!(web_socket.as_mut().poll_ready(cx))?;
-            if let Some(message) = self.message.take() {
+            if let Some(message) = self.messages.pop_front() {
                 self.flushing = true;
                 web_socket.as_mut().start_send(message)?;
             }
@@ -170,6 +173,10 @@ impl Open {
         self.flushing = false;
         Poll::Ready(Ok(true))
     }
+}
+
+fn ping_message(number: u32) -> tungstenite::Message {
+    tungstenite::Message::Ping(Bytes::copy_from_slice(&number.to_be_bytes()))
 }
 
 fn closed(error: &Error) -> SocketEvent {
@@ -188,8 +195,7 @@ async fn open(endpoint: Endpoint) -> Result<WebSocket, ConnectFailure> {
         .read_buffer_size(4 * 1024)
         .max_message_size(Some(MAX_CONTROL_BYTES))
         .max_frame_size(Some(MAX_CONTROL_BYTES))
-        // Each message is flushed before the next is made, so that at most one is buffered.
-        .write_buffer_size(0)
+        // Each frame is flushed before the next is made, so that at most one is buffered, with the ping behind it.
         .max_write_buffer_size(2 * MAX_MESSAGE_BYTES);
     let Endpoint { server, track, token, tls } = endpoint;
     web_socket::open(&server, track.socket_path(), token.as_ref(), tls, config).await

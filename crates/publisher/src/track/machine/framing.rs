@@ -20,10 +20,12 @@ impl TrackMachine {
     /// are pings and no other message. A user of one does not use the other.
     pub fn poll_frame(&mut self, now: Duration) -> Option<Frame> {
         self.see(now);
-        if let Some((window, rest, ping_due)) = self.unfinished_message() {
-            if std::mem::take(ping_due) || window.wants_mark() {
-                return Some(Frame::Whole(Message::Ping(window.mark(now))));
-            }
+        if self.unfinished_message().is_some()
+            && let Some(number) = self.poll_ping(now)
+        {
+            return Some(Frame::Whole(Message::Ping(number)));
+        }
+        if let Some((window, rest)) = self.unfinished_message() {
             if !window.has_room_for_live() {
                 return None;
             }
@@ -45,13 +47,13 @@ impl TrackMachine {
     }
 
     /// The rest of the message of which pieces are written, if there is one.
-    fn unfinished_message(&mut self) -> Option<(&mut Window, &mut Bytes, &mut bool)> {
+    fn unfinished_message(&mut self) -> Option<(&mut Window, &mut Bytes)> {
         match &mut self.state {
-            State::Linked(Link { stage: Stage::Welcomed(welcomed), ping_due, .. })
+            State::Linked(Link { stage: Stage::Welcomed(welcomed), .. })
                 if !welcomed.unfinished.is_empty() =>
             {
                 let Welcomed { window, unfinished, .. } = &mut **welcomed;
-                Some((window, unfinished, ping_due))
+                Some((window, unfinished))
             }
             _ => None,
         }

@@ -341,6 +341,16 @@ impl TrackMachine {
         self.commands.pop_front()
     }
 
+    /// The number of the ping that is to be written next, if one is. It may go in one packet with the message before it; who does not
+    /// ask gets it as a message. What it gives counts as written.
+    pub fn poll_ping(&mut self, now: Duration) -> Option<u32> {
+        self.see(now);
+        let State::Linked(Link { stage: Stage::Welcomed(welcomed), ping_due, .. }) = &mut self.state else {
+            return None;
+        };
+        (std::mem::take(ping_due) || welcomed.window.wants_mark()).then(|| welcomed.window.mark(now))
+    }
+
     /// The next message to write, or none until another input changes that. To be called when the
     /// socket can take a message: what it gives counts as written.
     pub fn poll_message(&mut self, now: Duration) -> Option<Message> {
@@ -350,10 +360,8 @@ impl TrackMachine {
             *params_told = Some(self.params.len());
             return Some(Message::Text(self.hello().to_json()));
         }
-        if let Stage::Welcomed(welcomed) = &mut link.stage
-            && (std::mem::take(&mut link.ping_due) || welcomed.window.wants_mark())
-        {
-            return Some(Message::Ping(welcomed.window.mark(now)));
+        if let Some(number) = self.poll_ping(now) {
+            return Some(Message::Ping(number));
         }
         for given_up in self.spool.take_given_up() {
             self.losses.add(given_up);
