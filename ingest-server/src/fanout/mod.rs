@@ -37,12 +37,15 @@ impl Fanout {
         let mut is_news = false;
         {
             let mut ring = self.ring();
+            // Who subscribes after this look finds what is in the ring by then.
+            let is_read = self.news.receiver_count() > 0;
             for unit in units {
-                is_news |= ring.push(unit);
+                is_news |= ring.push(unit, is_read) && is_read;
             }
         }
         if is_news {
-            self.news.send_replace(false);
+            // An end stays one.
+            self.news.send_modify(|_| {});
         }
     }
 

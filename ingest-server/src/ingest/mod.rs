@@ -3,6 +3,7 @@
 //! [`TrackIngest`] is sans-IO: messages, time and the outcomes of recording go in; messages to the publisher and
 //! [`Record`]s for the recorder come out. It knows nothing of sockets, files and tasks.
 
+mod block;
 mod checks;
 pub(crate) mod feed;
 mod params;

@@ -17,17 +17,24 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error as WsError};
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocketConfig};
 
+use super::block::Block;
 use super::feed::{Feed, IngestContext};
 use super::track::{TrackIngest, Transmit};
 use crate::access::Grant;
 use crate::log;
 use crate::sessions::Attached;
 
-/// What a read takes from the WebSocket's bytes at the most; larger messages grow it while they last.
-const READ_BUFFER_BYTES: usize = 32 * 1024;
-/// What is read ahead of the WebSocket, which asks for a message's 14 header bytes first and for the rest then: two
-/// system calls a message become one. Holds most pictures; what is larger is read past it.
-const READ_AHEAD_BYTES: usize = 16 * 1024;
+/// What is read at once of a track's socket, at the most; larger messages grow it while they last. It holds most pictures, or
+/// ten packets of sound. It is cleared before each read, so that more would only cost.
+///
+/// As much is read ahead of the WebSocket, which asks for a message's 14 header bytes first and for the rest then: two system
+/// calls a message become one.
+const fn read_bytes(track: Track) -> usize {
+    match track {
+        Track::Video => 16 * 1024,
+        Track::Audio => 2 * 1024,
+    }
+}
 /// How long a peer may take to accept what is sent.
 const SEND_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -52,11 +59,11 @@ pub(crate) async fn serve<S>(
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER_BYTES)
+        .read_buffer_size(read_bytes(track))
         .write_buffer_size(0)
         .max_message_size(Some(MAX_MESSAGE_BYTES))
         .max_frame_size(Some(MAX_MESSAGE_BYTES));
-    let stream = BufReader::with_capacity(READ_AHEAD_BYTES, stream);
+    let stream = BufReader::with_capacity(read_bytes(track), stream);
     let mut socket =
         WebSocketStream::from_partially_read(stream, read_ahead, Role::Server, Some(config)).await;
 
@@ -69,7 +76,12 @@ pub(crate) async fn serve<S>(
             return;
         }
     };
-    let mut driver = Driver { feed: Feed::new(context, attached), has_warned: false, is_stopping: false };
+    let mut driver = Driver {
+        feed: Feed::new(context, attached),
+        block: Block::new(track),
+        has_warned: false,
+        is_stopping: false,
+    };
     let ending = driver.run(&mut socket).await;
     driver.feed.detach().await;
     driver.log(&ending);
@@ -145,6 +157,7 @@ where
 
 struct Driver<'a> {
     feed: Feed<'a>,
+    block: Block,
     has_warned: bool,
     is_stopping: bool,
 }
@@ -230,7 +243,10 @@ impl Driver<'_> {
         let (now, id) = (self.feed.context.clock.now(), self.feed.attached.id);
         self.trace(&message);
         match message {
-            Message::Binary(bytes) => self.feed.with(|ingest| ingest.binary(now, id, bytes)),
+            Message::Binary(bytes) => {
+                let bytes = self.block.keep(bytes);
+                self.feed.with(|ingest| ingest.binary(now, id, bytes));
+            }
             Message::Text(text) => self.feed.with(|ingest| ingest.text(now, id, text.as_str())),
             Message::Ping(_) | Message::Pong(_) | Message::Close(_) | Message::Frame(_) => {
                 self.feed.with(|ingest| {
