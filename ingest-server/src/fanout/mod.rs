@@ -103,40 +103,25 @@ impl Subscription {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use bytes::Bytes;
     use futures_util::FutureExt as _;
-    use protocol::codec::CodecParameters;
-    use protocol::unit::{Lane, Unit};
 
+    use super::ring::tests::live;
     use super::*;
-
-    fn packet(number: u64) -> LiveUnit {
-        let unit = Unit {
-            lane: Lane::Live,
-            key: true,
-            number,
-            pts_90k: number * 1_800,
-            duration_90k: 1_800,
-            capture_us: number * 20_000,
-            payload: Bytes::from_static(b"sound"),
-        };
-        LiveUnit { unit, parameters: Arc::new(CodecParameters::Opus { channels: 2, pre_skip_48k: 312 }) }
-    }
 
     #[test]
     fn who_subscribes_is_woken_by_what_comes_and_has_the_end_after_it() {
         let fanout = Arc::new(Fanout::new(Track::Audio));
-        fanout.publish([packet(0), packet(1)]);
+        fanout.publish([live(0, false, 10), live(1, false, 10)]);
         let mut subscription = fanout.subscribe();
         let mut next =
             || subscription.next().now_or_never().map(|got| got.map(|got| got.held.live.unit.number));
         assert_eq!(next(), Some(Some(1)), "the newest packet is where a viewer joins");
         assert_eq!(next(), None);
-        fanout.publish([packet(2)]);
+        fanout.publish([live(2, false, 10)]);
         assert_eq!(next(), Some(Some(2)));
         // A unit that was on its way when the track ended.
         fanout.end();
-        fanout.publish([packet(3)]);
+        fanout.publish([live(3, false, 10)]);
         assert_eq!(next(), Some(Some(3)));
         assert_eq!(next(), Some(None));
     }

@@ -172,14 +172,14 @@ impl Ring {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use bytes::Bytes;
     use proptest::prelude::*;
     use protocol::unit::Lane;
 
     use super::*;
 
-    fn live(number: u64, key: bool, bytes: usize) -> LiveUnit {
+    pub(in crate::fanout) fn live(number: u64, key: bool, bytes: usize) -> LiveUnit {
         let unit = Unit {
             lane: Lane::Live,
             key,
