@@ -35,6 +35,7 @@ const fn read_bytes(track: Track) -> usize {
         Track::Audio => 2 * 1024,
     }
 }
+
 /// How long a peer may take to accept what is sent.
 const SEND_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -244,7 +245,7 @@ impl Driver<'_> {
         self.trace(&message);
         match message {
             Message::Binary(bytes) => {
-                let bytes = self.block.keep(bytes);
+                let bytes = self.block.keep(&bytes);
                 self.feed.with(|ingest| ingest.binary(now, id, bytes));
             }
             Message::Text(text) => self.feed.with(|ingest| ingest.text(now, id, text.as_str())),
